@@ -1,0 +1,107 @@
+"""A labelled set of images, as every room of the pipeline passes it on."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from marginalia.files import whole
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Images [N, C, H, W], uint8 (0..255) or float32 (on the scale of [0, 1]), and labels [N], int64."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or self.images.dtype not in (np.uint8, np.float32):
+            raise ValueError(
+                f"images must be [N, C, H, W] of uint8 or float32, "
+                f"not {list(self.images.shape)} of {self.images.dtype}"
+            )
+        if self.labels.shape != self.images.shape[:1] or self.labels.dtype != np.int64:
+            raise ValueError(
+                f"labels must be [{len(self.images)}] of int64, "
+                f"not {list(self.labels.shape)} of {self.labels.dtype}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A train and a test split of the same classes, and what a caption must say about them.
+
+    `title` names the data as a caption does ("Fashion-MNIST"); `note` is what a reader must know about
+    them ("stand-in: ...", "JPEG images ..."), or "". Label k is the class `classes[k]`.
+    """
+
+    name: str
+    title: str
+    note: str
+    classes: tuple[str, ...]
+    train: Split
+    test: Split
+
+    def __post_init__(self) -> None:
+        if self.train.images.shape[1:] != self.test.images.shape[1:]:
+            raise ValueError(
+                f"{self.name}: train images are {list(self.train.images.shape[1:])}, "
+                f"test images {list(self.test.images.shape[1:])}"
+            )
+        for split in (self.train, self.test):
+            if not np.isin(split.labels, np.arange(len(self.classes))).all():
+                raise ValueError(f"{self.name}: a label is outside of 0..{len(self.classes) - 1}")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        return self.train.images.shape[1:]
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 of the pixels and labels, their shapes and types; names and notes do not enter."""
+        digest = hashlib.sha256()
+        for split in (self.train, self.test):
+            for array in (split.images, split.labels):
+                digest.update(f"{array.dtype.str}{array.shape}".encode())
+                digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write one uncompressed .npz, whole or not at all."""
+        with whole(path) as temporary, temporary.open("wb") as file:
+            np.savez(
+                file,
+                name=self.name,
+                title=self.title,
+                note=self.note,
+                classes=np.array(self.classes),
+                sha256=self.sha256,
+                train_images=self.train.images,
+                train_labels=self.train.labels,
+                test_images=self.test.images,
+                test_labels=self.test.labels,
+            )
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Dataset:
+        """Read what `save` wrote. The stored sum is taken over; the archive's own CRC guards the bytes."""
+        with np.load(path, allow_pickle=False) as file:
+            dataset = cls(
+                name=str(file["name"]),
+                title=str(file["title"]),
+                note=str(file["note"]),
+                classes=tuple(file["classes"].tolist()),
+                train=Split(file["train_images"], file["train_labels"]),
+                test=Split(file["test_images"], file["test_labels"]),
+            )
+            dataset.__dict__["sha256"] = str(file["sha256"])
+        return dataset

@@ -1,0 +1,53 @@
+"""Where tensors live: CUDA where there is one, else Apple's GPU, else the CPU."""
+
+import hashlib
+import os
+import platform
+
+import torch
+
+
+def choose(name: str = "auto", threads: int | None = None) -> torch.device:
+    """The device to compute on; ``threads`` limits the processor threads that torch uses.
+
+    Raises:
+        ValueError: the device was asked for by name and is not there.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(kind for kind, there in available.items() if there))
+    if not available.get(name.partition(":")[0], False):
+        there = ", ".join(kind for kind, found in available.items() if found)
+        raise ValueError(f"device: {name} is not available on this machine; it has {there}")
+    return torch.device(name)
+
+
+def describe(device: torch.device) -> dict[str, object]:
+    """The device, the machine and the versions, as provenance records them."""
+    if device.type == "cuda":
+        machine = torch.cuda.get_device_name(device)
+    else:
+        machine = f"{_processor()} ({os.cpu_count()} cores)"
+    return {
+        "device": device.type,
+        "machine": machine,
+        "threads": torch.get_num_threads(),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+    }
+
+
+def seed_of(*parts: object) -> int:
+    """A 63-bit seed that depends on nothing but its arguments (a run's name, its configured seed, ...)."""
+    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as lines:
+            return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

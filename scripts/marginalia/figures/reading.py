@@ -1,0 +1,57 @@
+"""Reading what a figure takes: tables by name, concatenated over checkpoints and seeds."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from marginalia.figures import provenance
+from marginalia.tables import read_table
+
+
+def read_measurements(paths: Iterable[str]) -> pd.DataFrame:
+    """Measurements of several checkpoints as one table, with columns ``epoch`` and ``seed``."""
+    frames, origins = [], []
+    for path in paths:
+        frame = read_table(path)
+        origin = frame.attrs.pop(provenance.KEY)
+        origins.append(origin)
+        frames.append(frame.assign(epoch=origin["epoch"], seed=origin["seed"]))
+    table = pd.concat(frames, ignore_index=True)
+    table.attrs[provenance.KEY] = provenance.distinct(origins)
+    return table
+
+
+def read_history(folders: Iterable[str]) -> pd.DataFrame:
+    """The history of a run from its stretches, with a column ``seed``: epochs in order, each once.
+
+    Raises:
+        ValueError: a folder does not lie in the folder of a seed.
+    """
+    frames = []
+    for folder in map(Path, folders):
+        seed = re.fullmatch(r"seed-(\d+)", folder.parent.name)
+        if not seed:
+            raise ValueError(f"{folder} does not lie in a folder seed-NUMBER")
+        frames.append(pd.read_csv(folder / "history.csv").assign(seed=int(seed[1])))
+    table = pd.concat(frames).drop_duplicates(["seed", "epoch", "split"], keep="last")
+    return table.sort_values(["seed", "epoch"], kind="stable", ignore_index=True)
+
+
+def read_tables(inputs: Iterable[tuple[str, str | Iterable[str]]]) -> dict[str, object]:
+    """The tables that a figure takes, by name, from its named inputs."""
+    tables: dict[str, object] = {}
+    brought: dict[str, pd.DataFrame] = {}
+    for name, value in inputs:
+        paths = [value] if isinstance(value, str) else list(value)
+        if not paths:
+            continue
+        if name == "history":
+            tables[name] = read_history(paths)
+        elif name.startswith("brought_"):
+            table = read_measurements(paths)
+            brought[provenance.run(table) or name.removeprefix("brought_")] = table
+        else:
+            tables[name] = read_measurements(paths)
+    return {**tables, "brought": brought} if brought else tables

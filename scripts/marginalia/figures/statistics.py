@@ -1,0 +1,98 @@
+"""Averages of measurements with the standard error of mickisch2020, and their spread over seeds."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+SUMMARY = [
+    "quantity",
+    "mean",
+    "standard_error",
+    "seed_minimum",
+    "seed_maximum",
+    "seeds",
+    "images",
+    "not_found",
+]
+
+
+def standard_error(values: pd.Series | np.ndarray) -> float:
+    """sqrt(sum (d - average)^2) / n: the population's standard deviation over sqrt(n).
+
+    Section 3 of mickisch2020 defines it so. NaN for no values, 0 for one.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    return float(values.std() / np.sqrt(values.size)) if values.size else float("nan")
+
+
+def summarize(
+    measurements: pd.DataFrame, quantity: str, by: str, values: Sequence[str], what: str = "margins"
+) -> pd.DataFrame:
+    """Average one column over the images of each epoch and group, a row for each.
+
+    Args:
+        measurements: one row an image, epoch and seed, columns ``epoch``, ``seed``, `by`, `quantity`.
+            NaN is a margin that was not found: counted, and left out of the average.
+        quantity: the column to average.
+        by: the column of the groups, such as ``split``.
+        values: the groups, in order. A group without images has a row too: its average is NaN, ``images`` 0.
+        what: the noun of the error message.
+
+    Returns:
+        epoch, `by`, quantity, mean and standard_error (each averaged over seeds), seed_minimum and
+        seed_maximum (of the seeds' means), seeds (that have images in the group), images (measured, all
+        seeds together), not_found (of these).
+
+    Raises:
+        ValueError: there is nothing to average.
+    """
+    rows = measurements.loc[measurements[by].isin(values), ["epoch", "seed", by, quantity]]
+    if rows.empty:
+        raise ValueError(f"no {what} of {by} {' or '.join(values)} among {len(measurements)} measurements")
+    rows = rows.astype({quantity: np.float64})
+    group = rows.groupby(["epoch", by, "seed"], observed=True)[quantity]
+    found = group.count()
+    seeds = pd.DataFrame(
+        {
+            "mean": group.mean(),
+            "standard_error": group.std(ddof=0) / np.sqrt(found),
+            "images": group.size(),
+            "not_found": group.size() - found,
+        }
+    )
+    over = seeds.groupby(level=["epoch", by])
+    table = pd.DataFrame(
+        {
+            "mean": over["mean"].mean(),
+            "standard_error": over["standard_error"].mean(),
+            "seed_minimum": over["mean"].min(),
+            "seed_maximum": over["mean"].max(),
+            "seeds": over["mean"].size(),
+            "images": over["images"].sum(),
+            "not_found": over["not_found"].sum(),
+        }
+    )
+    every = pd.MultiIndex.from_product([sorted(rows["epoch"].unique()), values], names=["epoch", by])
+    table = table.reindex(every).reset_index()
+    counts = ["seeds", "images", "not_found"]
+    table[counts] = table[counts].fillna(0).astype(np.int64)
+    table.insert(2, "quantity", quantity)
+    return table
+
+
+def summarize_errors(history: pd.DataFrame) -> pd.DataFrame:
+    """The errors of a history in percent, averaged over seeds, in the columns of :func:`summarize`.
+
+    A history holds errors of whole splits: they have no standard error, and ``images`` is unknown.
+    """
+    percent = history.assign(error_percent=100 * history["error"].astype(np.float64))
+    over = percent.groupby(["epoch", "split"])["error_percent"]
+    table = over.agg(mean="mean", seed_minimum="min", seed_maximum="max", seeds="count")
+    table = table.sort_index(level="split", ascending=False, sort_remaining=False).reset_index()
+    return table.assign(
+        quantity="error_percent",
+        standard_error=np.nan,
+        images=pd.array([pd.NA] * len(table), dtype="Int64"),
+        not_found=0,
+    )

@@ -1,0 +1,202 @@
+"""One look for the figures of all papers: sizes for print, colours, second cues, legend and footer.
+
+The colours are those of seaborn's palette "colorblind". No two roles that share a panel differ by
+colour alone: each role has its own line, marker and hatching as well, so that a grey print can be read.
+"""
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from os import PathLike
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+WIDTH = 7.0  # inches: the width of a page
+NARROW = 4.6  # inches: a figure of one panel
+DPI = 200
+SMALL = 6.5  # points
+_NO_BREAK = "\u00a0"
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one role is drawn, in every figure."""
+
+    colour: str
+    line: str | tuple = "-"
+    marker: str = "o"
+    hatch: str = ""
+
+
+LOOKS = {
+    "train": Look("#0173B2", "-", "o"),
+    "test": Look("#DE8F05", (0, (3.5, 1.5)), "s", "////"),
+    "correct": Look("#029E73", "-", "o"),
+    "incorrect": Look("#D55E00", (0, (3.5, 1.5)), "^", "/////"),
+    "standard": Look("#56B4E9", "-", "o"),
+    "adversarial": Look("#CC78BC", (0, (3.5, 1.5)), "D", "xxxx"),
+}
+BROUGHT = (  # lines of models that a user brings, in this order, then from the beginning
+    Look("0.15", (0, (7, 2.5)), ""),
+    Look("#CC78BC", (0, (7, 2.5, 1, 2.5)), ""),
+    Look("#CA9161", (0, (7, 2.5, 1, 1.5, 1, 2.5)), ""),
+)
+
+LABELS = {
+    "error_percent": "error (%)",
+    "d2": "average distance $d_2$\n(pixel units, [0, 1])",
+    "dinf": "average distance $d_\\infty$\n(pixel units, [0, 1])",
+}
+SYMBOLS = {"d2": "$d_2$", "dinf": "$d_\\infty$"}
+
+_RC = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 8,
+    "mathtext.fontset": "dejavusans",
+    "axes.titlesize": 8.5,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 5,
+    "axes.labelsize": 8,
+    "axes.labelcolor": "0.15",
+    "axes.edgecolor": "0.3",
+    "axes.linewidth": 0.8,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": "0.9",
+    "grid.linewidth": 0.7,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "xtick.color": "0.3",
+    "ytick.color": "0.3",
+    "xtick.labelcolor": "0.15",
+    "ytick.labelcolor": "0.15",
+    "lines.linewidth": 1.4,
+    "lines.markersize": 3.4,
+    "hatch.linewidth": 0.5,
+    "legend.fontsize": 7.5,
+    "legend.frameon": False,
+    "figure.constrained_layout.w_pad": 0.06,
+    "figure.constrained_layout.h_pad": 0.05,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "none",
+}
+
+
+@contextmanager
+def theme() -> Iterator[None]:
+    """The look, for as long as the block lasts: both drawing and saving belong inside."""
+    with mpl.rc_context(_RC):
+        yield
+
+
+def panels(rows: int, columns: int, height: float, **shared: object) -> tuple[Figure, np.ndarray]:
+    """A figure of ``rows`` x ``columns`` panels, `height` inches high; axes as an array of that shape."""
+    width = NARROW if columns == 1 and rows == 1 else WIDTH
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **shared)
+
+
+def heading(figure: Figure, text: str, handles: Sequence[Artist]) -> None:
+    """A line above all panels that says what they are about, and the legend, where it covers nothing."""
+    width = figure.get_figwidth()
+    widest = max(len(handle.get_label()) for handle in handles)
+    columns = max(1, int(width / (0.062 * widest + 0.55)))
+    figure.legend(
+        handles=handles,
+        loc="outside upper left",
+        ncols=min(columns, len(handles)),
+        title=textwrap.fill(text, int(13.4 * width), break_on_hyphens=False),
+        title_fontproperties={"size": 8.5, "weight": "bold"},
+        alignment="left",
+        handlelength=2.6,
+        columnspacing=1.6,
+        borderaxespad=0.2,
+    )
+
+
+def footer(figure: Figure, facts: Sequence[str]) -> None:
+    """Small grey print below the panels: what the figure was made of. Lines break between short facts."""
+    kept = [fact.replace(" ", _NO_BREAK) if len(fact) < 40 else fact for fact in facts]
+    text = textwrap.fill(
+        f"{_NO_BREAK}· ".join(kept), int(21.8 * figure.get_figwidth()), break_on_hyphens=False
+    )
+    figure.supxlabel(text, x=0.008, ha="left", fontsize=6, color="0.45")
+
+
+def footer_of(figure: Figure) -> str:
+    """The text of the footer, in one line."""
+    return figure.get_supxlabel().replace("\n", " ").replace(_NO_BREAK, " ")
+
+
+def line(role: str | Look, label: str) -> Line2D:
+    """The legend's entry for the line of a role."""
+    look = LOOKS[role] if isinstance(role, str) else role
+    return Line2D([], [], color=look.colour, linestyle=look.line, marker=look.marker, label=label)
+
+
+def band(label: str, alpha: float) -> Patch:
+    """The legend's entry for a band around lines."""
+    return Patch(facecolor="0.4", alpha=alpha, linewidth=0, label=label)
+
+
+def epoch_axis(axes: Axes, not_found: int = 0, of: int = 0) -> None:
+    """Whole epochs below a panel and, if any margin is missing from it, how many."""
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
+    axes.set_xlabel(f"epoch{not_found_note(not_found, of)}")
+
+
+def not_found_note(not_found: int, of: int) -> str:
+    """A second line for the label below a panel; empty when every margin was found."""
+    return f"\n({thousands(not_found)} of {thousands(of)} not found)" if not_found else ""
+
+
+def error_axis(axes: Axes, percent: np.ndarray) -> None:
+    """An axis for errors in percent: from zero, or logarithmic where they span more than a factor of 12."""
+    seen = percent[np.isfinite(percent)]
+    positive = seen[seen > 0]
+    if not positive.size or seen.max() <= 12 * positive.min():
+        axes.set_ylim(bottom=0)
+        axes.set_ylabel(LABELS["error_percent"])
+        return
+    if positive.size == seen.size:
+        axes.set_yscale("log")
+        axes.set_ylim(positive.min() / 1.3, min(seen.max() * 1.3, 140))
+    else:
+        lowest = 10 ** np.floor(np.log10(positive.min()))
+        axes.set_yscale("symlog", linthresh=lowest, linscale=0.5)
+        axes.set_ylim(-0.1 * lowest, min(seen.max() * 1.3, 140))
+    axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+    short = np.log10(seen.max() / positive.min()) < 2.5
+    plain = FuncFormatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_major_formatter(plain)
+    axes.yaxis.set_minor_formatter(plain if short else NullFormatter())
+    axes.tick_params(axis="y", which="minor", labelsize=SMALL)
+    axes.set_ylabel("error (%), logarithmic")
+
+
+def thousands(count: int) -> str:
+    """12345 as 12 345, with thin spaces."""
+    return f"{count:,}".replace(",", "\u2009")
+
+
+def save(figure: Figure, png: str | PathLike, pdf: str | PathLike) -> None:
+    """Write a figure at its own size, 200 dots an inch; type in the PDF stays type.
+
+    The footer is in the metadata of both files. The same figure gives the same bytes.
+    """
+    description = footer_of(figure)
+    with theme():
+        figure.savefig(png, format="png", dpi=DPI, metadata={"Description": description, "Software": None})
+        figure.savefig(pdf, format="pdf", metadata={"Subject": description, "CreationDate": None})

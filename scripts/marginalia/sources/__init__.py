@@ -1,0 +1,34 @@
+"""Where data come from: each module reads one kind of source with its entry function `read`.
+
+A source that must be fetched also has a function `resources` with the same settings, which lists the
+files it needs; its `read` then takes, before the settings, the folder that holds them. Both are found
+without importing torch, so that the pipeline can ask for them.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from marginalia import plugins
+from marginalia.dataset import Dataset
+from marginalia.fetching import Resource
+
+
+def resources(source: str, **settings) -> tuple[Resource, ...]:
+    """The files that a source needs, () if it needs none."""
+    module = importlib.import_module(plugins.load("sources", source).__module__)
+    return module.resources(**settings) if hasattr(module, "resources") else ()
+
+
+def downloads(datasets: Mapping[str, Mapping]) -> dict[str, Resource]:
+    """All files that the `datasets` of a configuration need, by their key DATASET/FILE."""
+    needed = (resource for settings in datasets.values() for resource in resources(**settings))
+    return {resource.key: resource for resource in needed}
+
+
+def read(source: str, folder: Path, **settings) -> Dataset:
+    """Read a source whose files, if it needs any, lie in `folder`/DATASET/FILE."""
+    entry = plugins.load("sources", source)
+    return entry(folder, **settings) if resources(source, **settings) else entry(**settings)

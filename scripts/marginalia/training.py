@@ -1,0 +1,265 @@
+"""Training: a run goes from epoch to epoch, can stop anywhere, and goes on as if it had not.
+
+A run is trained in stretches. A stretch is a folder that appears when its last epoch is done::
+
+    epochs-0010-0020/
+        epoch-0011.pt ... epoch-0020.pt    a checkpoint after every epoch that was asked for
+        history.csv                        loss and error of both splits after every epoch
+
+While a stretch is trained, its checkpoints are in a hidden folder beside it. A run that was killed
+goes on from the last of them, and ends with the same bits on the same machine.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from marginalia import checkpoints, plugins
+from marginalia.dataset import Dataset, Split
+from marginalia.devices import seed_of
+from marginalia.files import whole
+from marginalia.models import build
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides the weights of a run, given its data.
+
+    ``total_epochs`` is the length of the learning-rate schedule, None where the schedule does not
+    depend on it: then a run can be made longer without training it again.
+    """
+
+    name: str
+    seed: int
+    architecture: str
+    method: str
+    architecture_settings: dict = field(default_factory=dict)
+    method_settings: dict = field(default_factory=dict)
+    batch_size: int = 128
+    optimizer: str = "sgd"
+    learning_rate: float = 0.01
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    gradient_clip: float | None = None
+    schedule: str = "constant"
+    total_epochs: int | None = None
+
+
+class DivergedError(RuntimeError):
+    """The training loss is not a finite number."""
+
+
+class Pixels:
+    """A split that lives on the device: bytes stay bytes until a batch is asked for."""
+
+    def __init__(self, split: Split, device: torch.device) -> None:
+        self.images = torch.from_numpy(split.images).to(device)
+        self.labels = torch.from_numpy(split.labels).to(device)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:
+        """Images ``[B, C, H, W]`` as float32 in [0, 1], and labels ``[B]``."""
+        images = self.images[index]
+        if images.dtype == torch.uint8:
+            images = images.float().div_(255)
+        return images, self.labels[index]
+
+    def shuffled(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """One epoch: every image once, in an order drawn from torch's random state on the device."""
+        order = torch.randperm(len(self), device=self.images.device)
+        return (self.batch(index) for index in order.split(batch_size))
+
+    def in_order(self, batch_size: int = 1000) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every image once, in file order."""
+        starts = range(0, len(self), batch_size)
+        return (self.batch(slice(start, start + batch_size)) for start in starts)
+
+
+def train_stretch(
+    recipe: Recipe,
+    dataset: Dataset,
+    folder: Path,
+    *,
+    first: int,
+    last: int,
+    previous: Path | None = None,
+    keep: frozenset[int] = frozenset(),
+    device: torch.device | str = "cpu",
+) -> None:
+    """Train from epoch ``first`` to epoch ``last`` and put checkpoints and history into ``folder``.
+
+    Args:
+        previous: the folder of the stretch that ended at epoch ``first``; None starts at epoch 0,
+            the initialization.
+        keep: epochs whose checkpoints are kept; the last epoch's always is.
+
+    Raises:
+        DivergedError: the loss is not finite; the message names the epoch and the batch.
+        ValueError: ``previous`` was trained with another recipe or on other data.
+    """
+    device = torch.device(device)
+    identity = json.dumps({"recipe": asdict(recipe), "data": dataset.sha256}, sort_keys=True)
+    work = folder.with_name(f".{folder.name}.unfinished")
+    trainer = _Trainer(recipe, dataset, device)
+
+    state = _newest(work, identity)
+    if state is None:
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+    if state is not None:
+        trainer.restore(state)
+    elif previous is not None:
+        state = checkpoints.load(previous / checkpoints.checkpoint_name(first))
+        if state["identity"] != identity:
+            raise ValueError(f"{previous} was trained with another recipe or on other data; delete it")
+        trainer.restore(state)
+        trainer.history = []
+    else:
+        trainer.record()
+        checkpoints.save(trainer.state(identity), work / checkpoints.checkpoint_name(0))
+
+    for _ in tqdm(
+        range(trainer.epoch, last), desc=recipe.name, unit="epoch", initial=trainer.epoch, total=last
+    ):
+        trainer.train_epoch()
+        trainer.record()
+        checkpoints.save(trainer.state(identity), work / checkpoints.checkpoint_name(trainer.epoch))
+        if trainer.epoch - 1 not in keep:
+            (work / checkpoints.checkpoint_name(trainer.epoch - 1)).unlink(missing_ok=True)
+
+    with whole(work / "history.csv") as part:
+        pd.DataFrame(trainer.history).to_csv(part, index=False)
+    shutil.rmtree(folder, ignore_errors=True)
+    work.rename(folder)
+
+
+def evaluate(model: nn.Module, pixels: Pixels) -> tuple[float, float]:
+    """Mean cross-entropy (nats) and error (0 to 1) of a model in eval mode on a whole split."""
+    model.eval()
+    loss = torch.zeros((), device=pixels.labels.device)
+    wrong = torch.zeros((), device=pixels.labels.device, dtype=torch.int64)
+    with torch.inference_mode():
+        for images, labels in pixels.in_order():
+            logits = model(images)
+            loss += F.cross_entropy(logits, labels, reduction="sum")
+            wrong += (logits.argmax(1) != labels).sum()
+    return loss.item() / len(pixels), wrong.item() / len(pixels)
+
+
+def learning_rate_factor(schedule: str, progress: float) -> float:
+    """The share of the peak learning rate at ``progress`` (0 to 1) through the run.
+
+    ``triangular`` rises from 0 to 1 at two fifths and falls back to 0 (ortiz2020, public code).
+    """
+    if schedule == "constant":
+        return 1.0
+    if schedule == "triangular":
+        return progress / 0.4 if progress < 0.4 else (1 - progress) / 0.6
+    raise ValueError(f"there is no schedule {schedule!r}: constant, triangular")
+
+
+class _Trainer:
+    """A run in the state that it has after ``epoch`` epochs."""
+
+    def __init__(self, recipe: Recipe, dataset: Dataset, device: torch.device) -> None:
+        self.recipe, self.device = recipe, device
+        self.train, self.test = Pixels(dataset.train, device), Pixels(dataset.test, device)
+        self.epoch, self.history = 0, []
+        torch.manual_seed(seed_of(recipe.name, recipe.seed))
+        shape = tuple(dataset.train.images.shape[1:])
+        settings = recipe.architecture_settings
+        self.model = build(recipe.architecture, shape, len(dataset.classes), **settings).to(device)
+        self.optimizer = _optimizer(recipe, self.model)
+        self.loss = partial(plugins.load("methods", recipe.method), **recipe.method_settings)
+
+    def train_epoch(self) -> None:
+        """One pass over the training split."""
+        batches = -(-len(self.train) // self.recipe.batch_size)
+        losses = torch.zeros(batches, device=self.device)
+        self.model.train()
+        for number, (images, labels) in enumerate(self.train.shuffled(self.recipe.batch_size)):
+            self._set_learning_rate(self.epoch + number / batches)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss = self.loss(self.model, images, labels)
+            loss.backward()
+            if self.recipe.gradient_clip is not None:
+                nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.gradient_clip)
+            self.optimizer.step()
+            losses[number] = loss.detach()
+            if number % 100 == 99 or number == batches - 1:  # reading it more often would stall a GPU
+                self._check(losses[: number + 1])
+        self.epoch += 1
+
+    def record(self) -> None:
+        """Add both splits' loss and error to the history."""
+        for split, pixels in (("train", self.train), ("test", self.test)):
+            loss, error = evaluate(self.model, pixels)
+            self.history.append({"epoch": self.epoch, "split": split, "loss": loss, "error": error})
+
+    def state(self, identity: str) -> dict:
+        random = {"cpu": torch.get_rng_state()}
+        if self.device.type != "cpu":
+            random[self.device.type] = getattr(torch, self.device.type).get_rng_state()
+        return {
+            "identity": identity,
+            "epoch": self.epoch,
+            "model_state_dict": self.model.state_dict(),
+            "optimizer_state_dict": self.optimizer.state_dict(),
+            "random": random,
+            "history": self.history,
+        }
+
+    def restore(self, state: dict) -> None:
+        self.epoch, self.history = state["epoch"], state["history"]
+        self.model.load_state_dict(state["model_state_dict"])
+        self.optimizer.load_state_dict(state["optimizer_state_dict"])
+        torch.set_rng_state(state["random"]["cpu"])
+        if self.device.type in state["random"] and self.device.type != "cpu":
+            getattr(torch, self.device.type).set_rng_state(state["random"][self.device.type])
+
+    def _set_learning_rate(self, epochs_done: float) -> None:
+        total = self.recipe.total_epochs
+        factor = learning_rate_factor(self.recipe.schedule, epochs_done / total if total else 0.0)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.learning_rate * factor
+
+    def _check(self, losses: Tensor) -> None:
+        bad = (~losses.isfinite()).nonzero()
+        if len(bad):
+            batch = bad[0].item()
+            raise DivergedError(
+                f"{self.recipe.name}: the loss is {losses[batch].item()} in epoch {self.epoch + 1}, "
+                f"batch {batch + 1}; a lower learning_rate or a gradient_clip may help"
+            )
+
+
+def _optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
+    shared = {"lr": recipe.learning_rate, "weight_decay": recipe.weight_decay}
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(
+            model.parameters(), momentum=recipe.momentum, nesterov=recipe.nesterov, **shared
+        )
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(model.parameters(), **shared)
+    raise ValueError(f"there is no optimizer {recipe.optimizer!r}: adam, sgd")
+
+
+def _newest(work: Path, identity: str) -> dict | None:
+    """The last checkpoint of an unfinished stretch, if it was trained with the same recipe and data."""
+    files = sorted(work.glob("epoch-*.pt"))
+    if not files:
+        return None
+    state = checkpoints.load(files[-1])
+    return state if state["identity"] == identity else None

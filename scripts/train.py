@@ -1,0 +1,25 @@
+"""Train a stretch of a run.
+
+In: the data (.npz); the folder of the stretch before, if there is one.
+Out: a folder with the checkpoints of the epochs that are kept, and history.csv.
+"""
+
+from pathlib import Path
+
+from jobs import logged
+
+with logged(snakemake.log[0]):
+    from marginalia.dataset import Dataset
+    from marginalia.devices import choose
+    from marginalia.training import Recipe, train_stretch
+
+    train_stretch(
+        Recipe(**snakemake.params.recipe),
+        Dataset.load(snakemake.input.data),
+        Path(snakemake.output.stretch),
+        first=int(snakemake.wildcards.first),
+        last=int(snakemake.wildcards.last),
+        previous=Path(snakemake.input.previous) if snakemake.input.previous else None,
+        keep=frozenset(snakemake.params.keep),
+        device=choose(snakemake.params.device, snakemake.threads),
+    )

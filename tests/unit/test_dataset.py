@@ -1,0 +1,123 @@
+"""Data sets come back from disk as they went, and files appear whole or not at all."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from marginalia.dataset import Dataset, Split
+from marginalia.files import whole
+
+
+def dataset(dtype=np.uint8):
+    images = np.random.default_rng(0).integers(256, size=(5, 1, 4, 3)).astype(dtype)
+    return Dataset(
+        name="thing",
+        title="Things, 4x3",
+        note="stand-in: näher beschrieben",
+        classes=("a", "bee"),
+        train=Split(images, np.array([0, 1, 1, 0, 1])),
+        test=Split(images[:2], np.array([1, 0])),
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_what_is_saved_is_loaded(tmp_path, dtype):
+    saved = dataset(dtype)
+    saved.save(tmp_path / "new" / "thing.npz")
+    loaded = Dataset.load(tmp_path / "new" / "thing.npz")
+    for name in ("name", "title", "note", "classes", "shape"):
+        assert getattr(loaded, name) == getattr(saved, name)
+    for split in ("train", "test"):
+        for part in ("images", "labels"):
+            before, after = (getattr(getattr(which, split), part) for which in (saved, loaded))
+            assert after.dtype == before.dtype
+            assert (after == before).all()
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["thing.npz"]
+
+
+def test_the_sum_is_stored_and_not_computed_again(tmp_path, monkeypatch):
+    saved = dataset()
+    saved.save(tmp_path / "thing.npz")
+    loaded = Dataset.load(tmp_path / "thing.npz")
+    assert replace(loaded).sha256 == saved.sha256  # a copy computes it from what was loaded
+    monkeypatch.setattr("hashlib.sha256", None)
+    assert loaded.sha256 == saved.sha256
+
+
+def test_the_sum_is_of_pixels_and_labels():
+    images, labels = dataset().train.images, dataset().train.labels
+    pixel, label = images.copy(), labels.copy()
+    pixel[4, 0, 3, 2] ^= 1
+    label[4] ^= 1
+    sums = {
+        dataset().sha256,
+        dataset(np.float32).sha256,
+        replace(dataset(), train=Split(pixel, labels)).sha256,
+        replace(dataset(), test=Split(pixel, labels)).sha256,
+        replace(dataset(), train=Split(images, label)).sha256,
+    }
+    assert len(sums) == 5
+    assert replace(dataset(), name="other", title="Other", note="").sha256 == dataset().sha256
+
+
+def test_pickles_are_not_loaded(tmp_path):
+    np.savez(tmp_path / "thing.npz", name=np.array([{}], dtype=object))
+    with pytest.raises(ValueError, match="allow_pickle=False"):
+        Dataset.load(tmp_path / "thing.npz")
+
+
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [
+        (np.zeros((2, 4, 3), np.uint8), np.zeros(2, np.int64)),
+        (np.zeros((2, 1, 4, 3)), np.zeros(2, np.int64)),
+        (np.zeros((2, 1, 4, 3), np.uint8), np.zeros(3, np.int64)),
+        (np.zeros((2, 1, 4, 3), np.uint8), np.zeros(2, np.int32)),
+    ],
+    ids=["three dimensions", "double precision", "a label too many", "short labels"],
+)
+def test_a_split_is_images_and_their_labels(images, labels):
+    with pytest.raises(ValueError, match="must be"):
+        Split(images, labels)
+
+
+def test_labels_are_numbers_of_classes():
+    with pytest.raises(ValueError, match=r"outside of 0\.\.0"):
+        replace(dataset(), classes=("only one",))
+
+
+def test_splits_have_images_of_one_shape():
+    with pytest.raises(ValueError, match="test images"):
+        replace(dataset(), test=Split(np.zeros((1, 1, 3, 4), np.uint8), np.zeros(1, np.int64)))
+
+
+def test_a_file_appears_when_it_is_whole(tmp_path):
+    path = tmp_path / "new" / "table.tar.csv"
+    with whole(path) as temporary:
+        temporary.write_text("half")
+        assert not path.exists()
+        assert temporary.suffix == ".csv"
+    assert path.read_text() == "half"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_file_that_failed_leaves_the_old_one(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("old")
+    with pytest.raises(KeyboardInterrupt), whole(path) as temporary:
+        temporary.write_text("half")
+        raise KeyboardInterrupt
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_appears_whole_too(tmp_path):
+    with whole(tmp_path / "stretch") as temporary:
+        temporary.mkdir()
+        (temporary / "history.csv").write_text("epoch")
+    assert (tmp_path / "stretch" / "history.csv").read_text() == "epoch"
+    with pytest.raises(ZeroDivisionError), whole(tmp_path / "failed") as temporary:
+        temporary.mkdir()
+        (temporary / "history.csv").write_text(str(1 / 0))
+    assert [path.name for path in tmp_path.iterdir()] == ["stretch"]

@@ -1,0 +1,515 @@
+"""Figures: the numbers in their tables against hand computation, hard cases, and the files as a whole."""
+
+import inspect
+import json
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from marginalia.figures import mickisch2020, provenance, style
+from marginalia.figures.alluvial import count_flow, late, node_sizes
+from marginalia.figures.reading import read_history, read_measurements, read_tables
+from marginalia.figures.statistics import standard_error, summarize
+from marginalia.tables import write_table
+
+ROOT = Path(__file__).parents[2]
+
+
+def origin(seed=0, epoch=0, run="cnn"):
+    """A provenance as the measurements carry it."""
+    return {
+        "scale": "reduced",
+        "data": {"name": "photographs", "title": "sample photographs", "note": "a stand-in", "sha256": "0"},
+        "run": run,
+        "seed": seed,
+        "epoch": epoch,
+        "measurement": "deepfool",
+        "device": "cpu",
+        "versions": {"torch": "2.12.1"},
+    }
+
+
+def checkpoint(epoch, seed=0, images=200, wrong=0.1, missing=0.0, level=1.0):
+    """One checkpoint's margins: skewed, incorrect images closer to the boundary, some not found."""
+    random = np.random.default_rng([seed, epoch, images])
+    frames = []
+    for split in ("train", "test"):
+        correct = random.random(images) >= wrong
+        d2 = random.gamma(3, level / (3 + epoch), images) * np.where(correct, 1, 0.4)
+        d2[random.random(images) < missing] = np.nan
+        columns = {"image": np.arange(images), "split": split, "correct": correct}
+        frames.append(pd.DataFrame({**columns, "d2": d2.astype("f4"), "dinf": (d2 / 15).astype("f4")}))
+    return pd.concat(frames, ignore_index=True)
+
+
+def measured(epochs=(0, 1, 2), seeds=(0,), run="cnn", **how):
+    table = pd.concat(
+        [checkpoint(e, s, **how).assign(epoch=e, seed=s) for s in seeds for e in epochs], ignore_index=True
+    )
+    table.attrs["provenance"] = [origin(s, e, run) for s in seeds for e in epochs]
+    return table
+
+
+def trained(epochs=(0, 1, 2), seeds=(0,), errors=(0.9, 0.2, 0.1)):
+    rows = [
+        {"epoch": epoch, "split": split, "loss": 1.0, "error": error + 0.01 * seed, "seed": seed}
+        for seed in seeds
+        for epoch, error in zip(epochs, errors, strict=True)
+        for split in ("train", "test")
+    ]
+    return pd.DataFrame(rows)
+
+
+def predicted(correct_by_epoch, seed=0):
+    frames = [
+        pd.DataFrame({"image": range(len(c)), "split": "train", "correct": c, "epoch": e, "seed": seed})
+        for e, c in correct_by_epoch.items()
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+def draw(figure):
+    """Draw as saving does; a warning of the layout is an error."""
+    with style.theme():
+        figure.draw_without_rendering()
+    return figure
+
+
+def texts(figure):
+    """All texts that a figure shows."""
+    found = [text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))]
+    return [text for text in found if text]
+
+
+# The numbers
+
+
+def test_standard_error_is_the_papers():
+    values = [1.0, 2.0, 4.0, 9.0]
+    assert standard_error(values) == pytest.approx(np.sqrt(9 + 4 + 0 + 25) / 4)
+    assert standard_error([3.0]) == 0
+    assert np.isnan(standard_error([]))
+
+
+def test_summary_against_hand_computation():
+    table = pd.DataFrame(
+        {
+            "epoch": 5,
+            "seed": [0, 0, 0, 0, 1, 1],
+            "split": "train",
+            "d2": [1.0, 2.0, 6.0, np.nan, 2.0, 4.0],
+        }
+    )
+    train, test = summarize(table, "d2", "split", ["train", "test"]).to_dict("records")
+    first, second = np.sqrt(4 + 1 + 9) / 3, np.sqrt(1 + 1) / 2
+    assert train == {
+        "epoch": 5,
+        "split": "train",
+        "quantity": "d2",
+        "mean": 3.0,
+        "standard_error": pytest.approx((first + second) / 2),
+        "seed_minimum": 3.0,
+        "seed_maximum": 3.0,
+        "seeds": 2,
+        "images": 6,
+        "not_found": 1,
+    }
+    assert np.isnan(test["mean"])
+    assert (test["seeds"], test["images"], test["not_found"]) == (0, 0, 0)
+
+
+def test_spread_over_seeds_is_that_of_the_seeds_means():
+    table = pd.DataFrame({"epoch": 0, "seed": [0, 0, 1, 2], "split": "test", "d2": [1.0, 3.0, 5.0, 11.0]})
+    row = summarize(table, "d2", "split", ["test"]).iloc[0]
+    assert (row["mean"], row["seed_minimum"], row["seed_maximum"]) == (6.0, 2.0, 11.0)
+
+
+def test_summary_of_float32_is_accumulated_in_float64():
+    values = np.full(3000, 0.1, dtype="f4")
+    values[0] = 1e5
+    table = pd.DataFrame({"epoch": 0, "seed": 0, "split": "test", "d2": values})
+    row = summarize(table, "d2", "split", ["test"]).iloc[0]
+    assert row["mean"] == pytest.approx(values.astype("f8").mean(), rel=1e-12)
+    assert row["standard_error"] == pytest.approx(standard_error(values), rel=1e-12)
+
+
+def test_nothing_to_average_is_said():
+    with pytest.raises(ValueError, match="no margins of split dev"):
+        summarize(measured(), "d2", "split", ["dev"])
+
+
+def test_curves_table_holds_errors_in_percent_margins_and_brought_models():
+    margins = measured(missing=0.05)
+    brought = measured((0,), run="theirs", level=3)
+    _, table = mickisch2020.fig01(margins, trained(), {"theirs": brought})
+    assert list(table.columns[:4]) == ["run", "epoch", "split", "quantity"]
+
+    errors = table[table["quantity"] == "error_percent"]
+    assert errors.loc[errors["split"] == "test", "mean"].tolist() == pytest.approx([90, 20, 10])
+
+    own = table[(table["run"] == "cnn") & (table["quantity"] == "d2")].set_index(["epoch", "split"])
+    picked = margins[(margins["epoch"] == 2) & (margins["split"] == "test")]
+    assert own.loc[(2, "test"), "mean"] == pytest.approx(picked["d2"].mean(), rel=1e-6)
+    assert own.loc[(2, "test"), "not_found"] == picked["d2"].isna().sum() > 0
+    assert own.loc[(2, "test"), "images"] == 200
+
+    theirs = table[table["run"] == "theirs"].set_index("quantity")
+    assert set(theirs.index) == {"d2", "dinf"}
+    assert theirs["epoch"].isna().all()
+    average = brought.loc[brought["split"] == "test", "d2"].mean()
+    assert theirs.loc["d2", "mean"] == pytest.approx(average, rel=1e-6)
+
+
+def test_correctness_is_that_of_the_test_images():
+    margins = measured((3,))
+    _, table = mickisch2020.fig04(margins)
+    test = margins[margins["split"] == "test"]
+    expected = test.loc[~test["correct"], "dinf"]
+    row = table.set_index(["correctness", "quantity"]).loc[("incorrect", "dinf")]
+    assert row["images"] == len(expected)
+    assert row["mean"] == pytest.approx(expected.mean(), rel=1e-6)
+    assert row["standard_error"] == pytest.approx(expected.std(ddof=0) / np.sqrt(len(expected)), rel=1e-5)
+
+
+def test_distribution_counts_every_training_image_once():
+    standard, adversarial = measured((1, 2), missing=0.1), measured((1, 2), level=4)
+    _, table = mickisch2020.fig03(standard, adversarial, epochs=(1, 2))
+    bars = table[table["drawn"] == "bar"].groupby(["training", "epoch", "correctness"])
+    means = table[table["drawn"] == "mean"].set_index(["training", "epoch", "correctness"])
+    assert (bars["share_percent"].sum() - 100).abs().max() < 1e-9
+    for training, measurements in (("standard", standard), ("adversarial", adversarial)):
+        train = measurements[(measurements["split"] == "train") & (measurements["epoch"] == 2)]
+        for group, correct in (("correct", True), ("incorrect", False)):
+            distances = train.loc[train["correct"] == correct, "d2"]
+            key = (training, 2, group)
+            assert bars["images"].sum()[key] == distances.notna().sum()
+            assert means.loc[key, "not_found"] == distances.isna().sum()
+            assert means.loc[key, "from"] == pytest.approx(distances.mean(), rel=1e-6)
+
+
+def test_flow_against_hand_count():
+    table = count_flow(predicted({1: [True, True, False, False], 3: [True, False, True, False]}), [1, 3])
+    assert table["images"].tolist() == [1, 1, 1, 1]
+    table = count_flow(predicted({1: [True, False, False, False], 3: [True, True, False, False]}), [1, 3])
+    moves = table.set_index(["from", "to"])
+    assert moves["images"].to_dict() == {
+        ("correct", "correct"): 1,
+        ("correct", "incorrect"): 0,
+        ("incorrect", "correct"): 1,
+        ("incorrect", "incorrect"): 2,
+    }
+    assert moves.loc[("incorrect", "incorrect"), "share_percent"] == 50
+    assert moves.loc[("incorrect", "incorrect"), "share_of_to_percent"] == 100
+    assert moves.loc[("incorrect", "incorrect"), "share_of_from_percent"] == pytest.approx(200 / 3)
+    assert node_sizes(table, "incorrect").to_dict() == {1: 75, 3: 50}
+
+
+def test_flow_of_several_seeds_is_their_average():
+    seeds = [predicted({0: [True, False], 1: [True, True]}), predicted({0: [True] * 2, 1: [True] * 2}, 1)]
+    moves = count_flow(pd.concat(seeds), [0, 1]).set_index(["from", "to"])
+    assert moves["images"].to_dict()[("incorrect", "correct")] == 0.5
+    assert moves["images"].sum() == 2
+
+
+def test_flow_takes_the_training_split_and_the_epochs_asked_for():
+    table = predicted({0: [False, False], 1: [True, False], 2: [True, True]})
+    other = table.assign(split="test", correct=False)
+    _, flow = mickisch2020.fig05(pd.concat([table, other]), epochs=[0, 2])
+    assert flow["epoch_to"].unique().tolist() == [2]
+    assert flow.set_index(["from", "to"]).loc[("incorrect", "correct"), "images"] == 2
+
+
+def test_flow_refuses_epochs_of_different_images():
+    table = predicted({0: [True, False, True], 1: [True, False]})
+    with pytest.raises(ValueError, match="not measured on the same images"):
+        count_flow(table, [0, 1])
+
+
+def test_only_late_epochs_are_enlarged():
+    assert late(pd.Series([90.0, 20, 30, 5, 2], index=[0, 1, 2, 3, 4])) == [3, 4]
+    assert late(pd.Series([90.0, 80], index=[0, 1])) == []
+    assert late(pd.Series([0.0, 0], index=[0, 1])) == []
+
+
+# Hard cases
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("epochs", "wrong", "seeds"),
+    [
+        pytest.param((0,), 0.1, (0,), id="one epoch"),
+        pytest.param((0, 1), 0.0, (0,), id="none incorrect"),
+        pytest.param((0, 1), 1.0, (0, 1, 2), id="all incorrect, three seeds"),
+        pytest.param((0, 1), 0.02, (0,), id="few incorrect"),
+        pytest.param(tuple(range(20)), 0.02, (0, 1, 2), id="many epochs, few incorrect, three seeds"),
+    ],
+)
+def test_every_figure_draws(epochs, wrong, seeds):
+    margins = measured(epochs, seeds, wrong=wrong, missing=0.05, images=60)
+    history = trained(epochs, seeds, errors=np.linspace(0.9, 0, len(epochs)))
+    tables = {"margins": margins, "standard": margins, "adversarial": margins, "history": history}
+    tables["predictions"] = margins if len(epochs) > 1 else measured((0, 1), seeds, wrong=wrong, images=60)
+    settings = {"epochs": epochs[-2:]}
+    for name in FIGURES:
+        function = getattr(mickisch2020, name)
+        taken = inspect.signature(function).parameters
+        given = {key: value for key, value in {**tables, **settings}.items() if key in taken}
+        if name == "fig05":
+            del given["epochs"]
+        figure, table = function(**given)
+        draw(figure)
+        assert len(table) > 0, name
+
+
+FIGURES = [f"fig{number:02d}" for number in range(1, 13)]
+
+
+def test_a_group_without_images_has_a_row_and_no_point():
+    _, table = mickisch2020.fig06(measured(wrong=0.0))
+    incorrect = table[table["correctness"] == "incorrect"]
+    assert len(incorrect) == 3
+    assert incorrect["mean"].isna().all()
+    assert (incorrect["images"] == 0).all()
+
+
+def test_few_incorrect_images_are_drawn_one_by_one():
+    margins = measured((1,), wrong=0.02)
+    train = margins[margins["split"] == "train"]
+    few = train.loc[~train["correct"], "dinf"]
+    assert 0 < len(few) < 10
+    figure, table = mickisch2020.fig11(margins, margins, epochs=(1,))
+    ticks = table[(table["training"] == "standard") & (table["drawn"] == "tick")]
+    assert sorted(ticks["from"]) == pytest.approx(sorted(few), rel=1e-6)
+    assert f"incorrect, n = {len(few)}" in texts(figure)
+
+
+def test_margins_not_found_are_noted_on_the_panel_only_if_there_are_any():
+    margins = measured()
+    assert not any("not found" in text for text in texts(mickisch2020.fig09(margins)[0]))
+    margins.loc[[3, 7], "dinf"] = np.nan
+    notes = [text for text in texts(mickisch2020.fig09(margins)[0]) if "not found" in text]
+    assert notes == ["epoch\n(2 of 1\u2009200 not found)"]
+
+
+def test_without_a_history_there_is_no_panel_of_errors():
+    margins = measured()
+    assert len(mickisch2020.fig01(margins, trained())[0].axes) == 3
+    assert len(mickisch2020.fig01(margins)[0].axes) == 2
+
+
+def test_models_brought_are_named_in_the_legend():
+    figure, _ = mickisch2020.fig01(measured(), brought={"theirs": measured((0,))})
+    assert "theirs (test images)" in texts(figure)
+
+
+def test_an_epoch_that_was_not_measured_is_named():
+    with pytest.raises(ValueError, match=r"epoch 40 of adversarial was not measured \(these were: 1, 2\)"):
+        mickisch2020.fig03(measured((1, 40)), measured((1, 2)), epochs=(1, 40))
+    with pytest.raises(ValueError, match="two epochs or more"):
+        mickisch2020.fig05(measured(), epochs=[1])
+
+
+def test_no_margin_found_at_all_is_said():
+    margins = measured((1,), missing=1.0)
+    with pytest.raises(ValueError, match="no margin d2 was found"):
+        mickisch2020.fig03(margins, margins, epochs=(1,))
+
+
+# What a figure says of itself
+
+
+def test_footer_says_what_the_figure_was_made_of():
+    figure, _ = mickisch2020.fig01(measured(seeds=(0, 1)))
+    assert style.footer_of(figure) == (
+        "scale reduced · sample photographs (a stand-in) · run cnn · 2 seeds · 200 images a split · cpu · "
+        "torch 2.12.1"
+    )
+    figure, _ = mickisch2020.fig06(measured())
+    assert "200 test images" in style.footer_of(figure)
+
+
+def test_heading_names_the_data_that_were_used_and_no_other():
+    shown = " ".join(texts(mickisch2020.fig01(measured(), trained())[0]))
+    assert "sample photographs" in shown
+    assert "MNIST" not in shown
+
+
+def test_figures_can_be_drawn_without_provenance():
+    margins = measured()
+    margins.attrs.clear()
+    figure, _ = mickisch2020.fig04(margins)
+    assert style.footer_of(draw(figure)) == "200 test images"
+
+
+def test_all_text_lies_within_the_figure():
+    margins = measured(tuple(range(30)), (0, 1, 2), missing=0.01)
+    for part in margins.attrs["provenance"]:
+        part["data"] = {"title": "CIFAR-10 as JPEG images", "note": "brought by the user, not the archive"}
+        part["run"] = "cifar10_jpeg_convolutional_adversarial"
+        part["device"] = "NVIDIA H200"
+    brought = {name: measured((0,), run=name) for name in ("somebodys_robust_network", "another")}
+    for figure, _ in (
+        mickisch2020.fig01(margins, trained(tuple(range(30)), (0, 1, 2), np.linspace(0.9, 0.1, 30)), brought),
+        mickisch2020.fig03(margins, margins, epochs=(3, 9, 27)),
+        mickisch2020.fig05(margins, epochs=(0, 1, 5, 10, 20, 29)),
+        mickisch2020.fig06(margins),
+    ):
+        draw(figure)
+        page = figure.bbox
+        for legend in figure.legends:
+            box = legend.get_window_extent()
+            assert box.x1 <= page.x1 and box.y1 <= page.y1 + 1
+            assert all(box.y0 >= axes.get_tightbbox().y1 - 1 for axes in figure.axes)
+        footer = figure._supxlabel.get_window_extent()
+        assert footer.x0 >= 0 and footer.x1 <= page.x1 and footer.y0 >= 0
+        assert all(footer.y1 <= axes.get_tightbbox().y0 + 1 for axes in figure.axes)
+        for axes in figure.axes:
+            box = axes.get_tightbbox()
+            assert box.x0 >= -1 and box.x1 <= page.x1 + 1
+
+
+def test_no_two_roles_of_a_panel_differ_by_colour_alone():
+    for one, other in (("train", "test"), ("correct", "incorrect"), ("standard", "adversarial")):
+        assert style.LOOKS[one].line != style.LOOKS[other].line
+        assert style.LOOKS[one].marker != style.LOOKS[other].marker
+        assert style.LOOKS[one].hatch != style.LOOKS[other].hatch
+    assert len({look.line for look in style.BROUGHT}) == len(style.BROUGHT)
+
+
+def test_library_of_figures_needs_no_torch():
+    code = "import sys, marginalia.figures.mickisch2020, marginalia.figures.reading; print(*sys.modules)"
+    environment = {"PYTHONPATH": str(ROOT / "scripts")}
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert "marginalia.figures.mickisch2020" in loaded.stdout.split(), loaded.stderr
+    assert not {"torch", "matplotlib.pyplot"} & set(loaded.stdout.split())
+
+
+# Files
+
+
+@pytest.fixture
+def results(tmp_path):
+    """Measurements and histories of two seeds and three epochs, as the pipeline leaves them."""
+    files = {"margins": [], "history": []}
+    for seed in (0, 1):
+        for epoch in (0, 1, 2):
+            path = tmp_path / f"margins/cnn/seed-{seed}/deepfool/epoch-{epoch:04d}.parquet"
+            write_table(checkpoint(epoch, seed), path, origin(seed, epoch))
+            files["margins"].append(str(path))
+        for first, last in ((0, 1), (1, 2)):
+            folder = tmp_path / f"runs/cnn/seed-{seed}/epochs-{first:04d}-{last:04d}"
+            folder.mkdir(parents=True)
+            epochs = range(first + (first > 0), last + 1)
+            history = trained(epochs, errors=[0.9 / (1 + epoch) for epoch in epochs]).drop(columns="seed")
+            history.to_csv(folder / "history.csv", index=False)
+            files["history"].append(str(folder))
+    path = tmp_path / "margins/theirs/seed-0/deepfool/epoch-0000.parquet"
+    write_table(checkpoint(0, level=3), path, origin(run="theirs"))
+    files["brought_theirs"] = [str(path)]
+    return files
+
+
+def test_measurements_get_epoch_and_seed_from_their_provenance(results):
+    table = read_measurements(results["margins"])
+    assert len(table) == 2 * 3 * 400
+    assert set(zip(table["seed"], table["epoch"], strict=True)) == {(s, e) for s in (0, 1) for e in (0, 1, 2)}
+    assert [part["seed"] for part in provenance.parts([table])] == [0, 1]
+
+
+def test_history_is_joined_over_stretches_and_seeds(results):
+    table = read_history(results["history"])
+    assert len(table) == 2 * 3 * 2
+    assert table.loc[(table["seed"] == 1) & (table["split"] == "test"), "epoch"].tolist() == [0, 1, 2]
+    again = read_history(results["history"] * 2)
+    pd.testing.assert_frame_equal(table, again)
+
+
+def test_history_outside_the_folder_of_a_seed_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="does not lie in a folder seed-NUMBER"):
+        read_history([tmp_path / "epochs-0000-0001"])
+
+
+def test_inputs_become_the_tables_that_figures_take(results):
+    tables = read_tables([*results.items(), ("standard", [])])
+    assert set(tables) == {"margins", "history", "brought"}
+    assert list(tables["brought"]) == ["theirs"]
+
+
+class Named(SimpleNamespace):
+    """Named inputs or outputs as Snakemake hands them to a script."""
+
+    def keys(self):
+        return vars(self).keys()
+
+    def items(self):
+        return vars(self).items()
+
+
+def run_script(monkeypatch, tmp_path, inputs, figure="fig01", paper="mickisch2020"):
+    """Run scripts/figure.py with a stand-in for Snakemake's object; return the outputs."""
+    names = ("png", "pdf", "csv")
+    output = Named(**{name: str(tmp_path / f"figures/{figure}.{name}") for name in names})
+    output.made_of = str(tmp_path / f"figures/{figure}.txt")
+    job = SimpleNamespace(
+        input=Named(**inputs),
+        output=output,
+        params=SimpleNamespace(paper=paper, figure=figure, settings={}),
+        log=[str(tmp_path / "figure.log")],
+    )
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    runpy.run_path(str(ROOT / "scripts/figure.py"), init_globals={"snakemake": job})
+    return output
+
+
+def test_script_writes_figure_and_table_whole(monkeypatch, tmp_path, results):
+    output = run_script(monkeypatch, tmp_path, results)
+    png, pdf = Path(output.png).read_bytes(), Path(output.pdf).read_bytes()
+    assert png.startswith(b"\x89PNG") and png.rstrip().endswith(b"IEND\xaeB`\x82")
+    assert int.from_bytes(png[16:20]) == 7 * style.DPI
+    assert pdf.startswith(b"%PDF") and pdf.rstrip().endswith(b"%%EOF")
+    assert b"/Type3" not in pdf.replace(b" ", b"")
+    table = pd.read_csv(output.csv)
+    assert set(table["quantity"]) == {"error_percent", "d2", "dinf"}
+    assert set(table["run"]) == {"cnn", "theirs"}
+    assert Path(output.made_of).read_text().startswith("scale reduced · sample photographs (a stand-in)")
+    assert len(list(Path(output.png).parent.iterdir())) == 4
+
+    again = run_script(monkeypatch, tmp_path, results)
+    assert Path(again.png).read_bytes() == png and Path(again.pdf).read_bytes() == pdf
+
+
+def test_script_leaves_nothing_behind_when_it_fails(monkeypatch, tmp_path, results):
+    def broken(*_, **__):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", broken)
+    with pytest.raises(SystemExit):
+        run_script(monkeypatch, tmp_path, results)
+    assert "disk full" in (tmp_path / "figure.log").read_text()
+    assert list((tmp_path / "figures").iterdir()) == []
+
+
+def test_provenance_survives_the_file(tmp_path):
+    path = tmp_path / "epoch-0003.parquet"
+    write_table(checkpoint(3), path, origin(4, 3))
+    table = read_measurements([str(path)])
+    assert json.dumps(table.attrs)
+    assert "1 seed · " in " · ".join(provenance.made_of([table], "x"))
+
+
+# Captions
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_has_a_caption_that_says_what_it_was_made_of(name):
+    caption = (ROOT / "workflow/report/mickisch2020" / f"{name}.rst").read_text()
+    assert "snakemake.output.made_of" in caption
+    assert "**Look for**" in caption
+    assert getattr(mickisch2020, name).__doc__

@@ -1,0 +1,154 @@
+"""PGD against its closed form on a linear network, its definition, and foolbox."""
+
+import pytest
+import torch
+from torch import nn
+
+from marginalia.attacks import pgd
+from marginalia.models import build
+
+INF = float("inf")
+NORMS = pytest.mark.parametrize("norm", [2, INF])
+
+
+def problem(count=30, classes=3, shape=(1, 6, 6), name="mnist_lr", gain=3.0, **settings):
+    generator = torch.Generator().manual_seed(0)
+    torch.manual_seed(0)
+    model = build(name, shape, classes, **settings).eval()
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=gain * parameter[0].numel() ** -0.5)
+    x = torch.rand(count, *shape, generator=generator)
+    return model, x, model(x).argmax(1)
+
+
+@NORMS
+def test_two_classes_linear_reaches_the_worst_point(norm):
+    model, x, y = problem(classes=2)
+    eps = 0.2
+    adversarial = pgd(model, x, y, eps=eps, norm=norm, steps=300, step_size=0.05, box=None)
+    normal = (model.fc.weight[0] - model.fc.weight[1]).view(1, 6, 6)
+    sign = torch.where(y == 0, -1.0, 1.0)[:, None, None, None]
+    step = normal / normal.norm() if norm == 2 else normal.sign()
+    worst = x + eps * sign * step
+    expected = nn.functional.cross_entropy(model(worst), y, reduction="none")
+    reached = nn.functional.cross_entropy(model(adversarial), y, reduction="none")
+    torch.testing.assert_close(reached, expected, rtol=1e-3, atol=1e-4)
+
+
+@NORMS
+@pytest.mark.parametrize("loss", ["cross_entropy", "logit_difference"])
+def test_stays_in_ball_and_box_and_raises_the_loss(norm, loss):
+    model, x, y = problem(classes=5)
+    eps = 0.3 if norm == 2 else 0.05
+    adversarial = pgd(model, x, y, eps=eps, norm=norm, steps=40, step_size=eps / 10, loss=loss)
+    offset = torch.linalg.vector_norm((adversarial - x).flatten(1), norm, dim=1)
+    assert offset.max() <= eps * (1 + 1e-5)
+    # In l2 the projection comes after the clamp; towards x it cannot leave the box again.
+    assert adversarial.min() >= -1e-6 and adversarial.max() <= 1 + 1e-6
+    before, after = (nn.functional.cross_entropy(model(z), y, reduction="none") for z in (x, adversarial))
+    assert (after > before).all()
+
+
+def test_one_step_follows_the_published_order_of_operations():
+    model, x, y = problem(count=8)
+    eps, step = 0.5, 0.4
+    start = pgd(model, x, y, eps=eps, steps=0, generator=torch.Generator().manual_seed(3))
+    leaf = start.clone().requires_grad_(True)
+    nn.functional.cross_entropy(model(leaf), y, reduction="sum").backward()
+    gradient = leaf.grad
+    moved = start + step * gradient / gradient.flatten(1).norm(dim=1).clamp(min=1e-6)[:, None, None, None]
+    offset = moved.clamp(0, 1) - x
+    length = offset.flatten(1).norm(dim=1)[:, None, None, None]
+    expected = x + offset * (eps / length).clamp(max=1)
+    after = pgd(model, x, y, eps=eps, steps=1, step_size=step, generator=torch.Generator().manual_seed(3))
+    torch.testing.assert_close(after, expected, rtol=1e-5, atol=1e-6)
+
+
+@NORMS
+def test_random_start_is_uniform_in_the_ball(norm):
+    model = nn.Sequential(nn.Linear(2, 2)).eval()
+    x = torch.zeros(20000, 2)
+    start = pgd(model, x, torch.zeros(20000, dtype=torch.long), eps=2.0, norm=norm, steps=0, box=None)
+    radius = torch.linalg.vector_norm(start, norm, dim=1)
+    assert radius.max() <= 2.0 + 1e-6
+    # A ball of half the radius holds a quarter of the area, in either norm.
+    assert abs((radius < 1).float().mean() - 0.25) < 0.02
+    assert start.mean(0).abs().max() < 0.05
+
+
+def test_masked_gradients_are_counted_and_floored():
+    model, x, y = problem(classes=2)
+    with torch.no_grad():
+        model.fc.bias[0] = 200.0  # class 0 with certainty: the cross-entropy gradient underflows to zero
+    y = torch.zeros_like(y)
+    start = pgd(model, x, y, eps=0.1, steps=0, generator=torch.Generator().manual_seed(0))
+    adversarial, masked = pgd(
+        model, x, y, eps=0.1, steps=5, generator=torch.Generator().manual_seed(0), return_masked=True
+    )
+    assert masked.all() and masked.dtype == torch.bool
+    torch.testing.assert_close(adversarial, start, rtol=0, atol=1e-6)
+    moved, masked = pgd(model, x, y, eps=0.1, steps=5, loss="logit_difference", return_masked=True)
+    assert not masked.any()
+    assert (model(moved).diff(dim=1) > model(x).diff(dim=1)).all()
+
+
+def test_reproducible_and_leaves_the_model_alone():
+    model, x, y = problem(name="mnist_mlp", hidden=16)
+    runs = [pgd(model, x, y, eps=1.0, steps=5, generator=torch.Generator().manual_seed(s)) for s in (0, 0, 1)]
+    assert torch.equal(runs[0], runs[1]) and not torch.equal(runs[0], runs[2])
+    assert all(p.grad is None and p.requires_grad for p in model.parameters())
+    assert not runs[0].requires_grad
+
+
+def test_does_not_depend_on_the_chunk(monkeypatch):
+    model, x, y = problem(name="mnist_mlp", hidden=16)
+    whole = pgd(model, x, y, eps=1.0, steps=5, generator=torch.Generator().manual_seed(0))
+    monkeypatch.setattr("marginalia.attacks.images_at_once", lambda *_: 7)
+    parts = pgd(model, x, y, eps=1.0, steps=5, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(whole, parts, rtol=1e-4, atol=1e-5)
+
+
+def test_no_images():
+    model, x, y = problem()
+    assert pgd(model, x[:0], y[:0], eps=1.0).shape == (0, 1, 6, 6)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"eps": 0}, "eps"),
+        ({"norm": 1}, "norm must be one of 2, inf"),
+        ({"loss": "hinge"}, "loss must be one of cross_entropy, logit_difference"),
+        ({"y": torch.full((30,), 7)}, "labels must lie in 0 to 2"),
+        ({"y": torch.zeros(3, dtype=torch.long)}, r"labels must be integers \[30\]"),
+        ({"x": torch.full((30, 1, 6, 6), float("nan"))}, "NaN"),
+        ({"x": torch.zeros(30, 1, 5, 5)}, "does not take images"),
+        ({"steps": -1}, "steps"),
+        ({"box": (1, 0)}, "box"),
+    ],
+)
+def test_wrong_input_is_refused(change, message):
+    model, x, y = problem()
+    arguments = {"x": x, "y": y, "eps": 0.1} | change
+    with pytest.raises(ValueError, match=message):
+        pgd(model, arguments.pop("x"), arguments.pop("y"), **arguments)
+
+
+def test_training_mode_is_refused():
+    model, x, y = problem()
+    with pytest.raises(ValueError, match="training mode"):
+        pgd(model.train(), x, y, eps=0.1)
+
+
+@NORMS
+def test_reaches_the_loss_that_foolbox_reaches(norm):
+    foolbox = pytest.importorskip("foolbox", reason="foolbox is not installed")
+    model, x, y = problem(count=60, classes=5, name="mnist_mlp", hidden=32)
+    eps = 1.0 if norm == 2 else 0.1
+    attack = (foolbox.attacks.L2PGD if norm == 2 else foolbox.attacks.LinfPGD)(
+        abs_stepsize=eps / 20, steps=60
+    )
+    theirs = attack.run(foolbox.PyTorchModel(model, (0, 1), "cpu"), x, y, epsilon=eps)
+    ours = pgd(model, x, y, eps=eps, norm=norm, steps=60, step_size=eps / 20)
+    losses = [nn.functional.cross_entropy(model(z), y) for z in (ours, theirs)]
+    assert losses[0] / losses[1] > 0.97

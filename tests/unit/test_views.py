@@ -1,0 +1,69 @@
+"""Views change pixels as they say, and titles with them."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from marginalia import views
+from marginalia.dataset import Dataset, Split
+
+GREY = {"name": "grayscale", "settings": {}}
+
+
+def crop(size):
+    return {"name": "crop", "settings": {"size": size}}
+
+
+def dataset(channels=3, height=11, width=8, dtype=np.uint8):
+    images = np.random.default_rng(0).integers(256, size=(7, channels, height, width), dtype=np.uint8)
+    if dtype == np.float32:
+        images = images / np.float32(255)
+    labels = np.arange(7)
+    return Dataset("x", "X", "a note", tuple("abcdefg"), Split(images, labels), Split(images[:3], labels[:3]))
+
+
+def test_grayscale_is_pillows():
+    colour = dataset()
+    grey = views.change(colour, [GREY])
+    for before, after in ((colour.train, grey.train), (colour.test, grey.test)):
+        expected = [
+            np.asarray(Image.fromarray(image.transpose(1, 2, 0)).convert("L")) for image in before.images
+        ]
+        assert (after.images[:, 0] == np.stack(expected)).all()
+        assert (after.labels == before.labels).all()
+    assert (grey.title, grey.note) == ("X, grey", "a note")
+
+
+def test_grayscale_of_floats_is_that_of_bytes():
+    grey = views.change(dataset(dtype=np.float32), [GREY]).train.images
+    assert grey.dtype == np.float32
+    assert np.abs(grey * 255 - views.change(dataset(), [GREY]).train.images).max() <= 0.51
+
+
+def test_grayscale_refuses_grey():
+    with pytest.raises(ValueError, match="1 channels"):
+        views.change(dataset(channels=1), [GREY])
+
+
+def test_crop_keeps_the_middle():
+    before = dataset(height=11, width=8)
+    after = views.change(before, [crop(4)])
+    assert (after.train.images == before.train.images[:, :, 3:7, 2:6]).all()
+    assert (after.test.images == before.test.images[:, :, 3:7, 2:6]).all()
+    assert after.train.images.flags.c_contiguous
+    assert after.title == "X, centre 4x4"
+
+
+@pytest.mark.parametrize("size", [0, 9])
+def test_crop_refuses_what_is_not_in_the_image(size):
+    with pytest.raises(ValueError, match=f"8x11: a crop of {size}x{size}"):
+        views.change(dataset(), [crop(size)])
+
+
+def test_changes_are_made_in_order():
+    before = dataset()
+    after = views.change(before, [crop(6), GREY, crop(2)])
+    expected = views.change(before, [GREY]).train.images[:, :, 4:6, 3:5]
+    assert after.title == "X, centre 6x6, grey, centre 2x2"
+    assert (after.train.images == expected).all()
+    assert before.shape == (3, 11, 8)

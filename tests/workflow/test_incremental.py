@@ -1,0 +1,130 @@
+"""Nothing is computed twice: continuing, extending, killing, and what the dry run says of it."""
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+from pipeline import Pipeline
+
+from marginalia import checkpoints
+from marginalia.tables import read_table
+
+
+@pytest.fixture
+def pipeline(tmp_path) -> Pipeline:
+    """One small run on the embedded digits, and no papers."""
+    config = {
+        "scale": "tiny",
+        "datasets": {"digits": {"source": "digits"}},
+        "training": {"epochs": 3, "stretch": 2, "batch_size": 64},
+        "runs": {"small": {"view": "digits", "architecture": {"plain_dense": {"hidden": 16}}}},
+        "measurements": {"deepfool": {"estimator": "deepfool", "images": 5, "max_steps": 20}},
+        "papers": {},
+    }
+    return Pipeline(tmp_path, config)
+
+
+def measurement(epoch):
+    return f"results/tiny/margins/small/seed-0/deepfool/epoch-{epoch:04d}.parquet"
+
+
+def test_raising_epochs_computes_only_the_new_ones(pipeline):
+    pipeline.run(*map(measurement, range(4)))
+    before = pipeline.times("results/tiny/runs", "results/tiny/margins")
+    pipeline.config["training"]["epochs"] = 6
+    planned = pipeline.planned(*map(measurement, range(7)))
+    assert planned == {
+        "train small (seed 0) from epoch 0003 to 0004",
+        "train small (seed 0) from epoch 0004 to 0006",
+        *(f"measure small (seed 0) after epoch 000{epoch}: deepfool" for epoch in (4, 5, 6)),
+    }
+    pipeline.run(*map(measurement, range(7)))
+    after = pipeline.times("results/tiny/runs", "results/tiny/margins")
+    assert {path: after[path] for path in before} == before
+    assert pipeline.planned(*map(measurement, range(7))) == set()
+
+    pipeline.config["training"]["stretch"] = 10
+    pipeline.config["runs"]["undisturbed"] = {**pipeline.config["runs"]["small"]}
+    whole = pipeline.folder / "results/tiny/runs/small/seed-0"
+    moved = whole.rename(whole.with_name("stretched"))
+    pipeline.run("results/tiny/runs/small/seed-0/epochs-0000-0006")
+    for epoch, stretch in ((3, "0002-0003"), (4, "0003-0004"), (6, "0004-0006")):
+        name = checkpoints.checkpoint_name(epoch)
+        assert (moved / f"epochs-{stretch}" / name).read_bytes() == (
+            whole / "epochs-0000-0006" / name
+        ).read_bytes()
+
+
+def test_a_schedule_over_the_whole_run_makes_longer_training_a_new_run(pipeline):
+    pipeline.config["training"] |= {"schedule": "triangular"}
+    pipeline.run(measurement(3))
+    pipeline.config["training"]["epochs"] = 4
+    assert "train small (seed 0) from epoch 0000 to 0002" in pipeline.planned(measurement(4))
+
+
+def test_kill_in_mid_training_and_finish(pipeline):
+    pipeline.config["training"] |= {"epochs": 40, "stretch": 40}
+    stretch = pipeline.folder / "results/tiny/runs/small/seed-0/epochs-0000-0040"
+    unfinished = stretch.with_name(".epochs-0000-0040.unfinished")
+    process = pipeline.start(str(stretch.relative_to(pipeline.folder)))
+    deadline = time.monotonic() + 60
+    while not (unfinished / "epoch-0005.pt").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    left = sorted(unfinished.glob("epoch-*.pt"))
+    assert not stretch.exists() and 6 <= len(left) < 41, "it was killed too early or too late"
+    times = {path.name: path.stat().st_mtime_ns for path in left}
+
+    pipeline.run("--unlock")
+    pipeline.run(str(stretch.relative_to(pipeline.folder)))
+    after = {path.name: path.stat().st_mtime_ns for path in stretch.glob("epoch-*.pt")}
+    assert len(after) == 41 and {name: after[name] for name in times} == times
+
+    stretch.rename(stretch.with_name("killed"))
+    pipeline.run(str(stretch.relative_to(pipeline.folder)))
+    for file in sorted(path for path in stretch.iterdir() if not path.name.startswith(".")):
+        assert file.read_bytes() == (stretch.with_name("killed") / file.name).read_bytes(), file.name
+
+
+def test_a_brought_checkpoint_is_measured_like_a_run(pipeline):
+    pipeline.run(measurement(3))
+    stretch = pipeline.folder / "results/tiny/runs/small/seed-0/epochs-0002-0003"
+    pipeline.config["runs"]["mine"] = {
+        **pipeline.config["runs"]["small"],
+        "checkpoint": str(stretch / checkpoints.checkpoint_name(3)),
+    }
+    target = "results/tiny/margins/mine/seed-0/deepfool/epoch-0000.parquet"
+    pipeline.run(target)
+    mine, own = (read_table(pipeline.folder / path) for path in (target, measurement(3)))
+    assert mine["d2"].tolist() == own["d2"].tolist()
+    assert mine.attrs["provenance"]["data"]["title"] == own.attrs["provenance"]["data"]["title"]
+    assert mine.attrs["provenance"]["run"] == "mine"
+
+
+def test_seeds_of_a_run_are_trained_apart(pipeline):
+    pipeline.config["training"] |= {"epochs": 1, "seeds": [0, 7]}
+    targets = [f"results/tiny/runs/small/seed-{seed}/epochs-0000-0001" for seed in (0, 7)]
+    pipeline.run(*targets)
+    one, other = (
+        checkpoints.load(pipeline.folder / target / checkpoints.checkpoint_name(0)) for target in targets
+    )
+    assert not (one["model_state_dict"]["1.weight"] == other["model_state_dict"]["1.weight"]).all()
+
+
+def test_a_wrong_configuration_stops_before_anything_is_planned(pipeline):
+    pipeline.config["training"]["epoch"] = 3
+    result = pipeline.run(measurement(0), check=False)
+    assert result.returncode != 0
+    assert "training.epoch: unknown key (did you mean epochs?)" in result.stderr
+    assert "Traceback" not in result.stderr and "Building DAG" not in result.stderr
+
+
+def test_diverging_training_says_where(pipeline):
+    pipeline.config["training"] |= {"learning_rate": 1e30}
+    result = pipeline.run(measurement(3), check=False)
+    assert isinstance(result, subprocess.CompletedProcess) and result.returncode != 0
+    assert "the loss is" in result.stderr and "in epoch 1, batch" in result.stderr
+    assert not (pipeline.folder / "results/tiny/runs/small/seed-0/epochs-0000-0002").exists()

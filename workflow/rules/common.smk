@@ -1,0 +1,122 @@
+"""The checked configuration, the paths, and the questions that several rules ask.
+
+A stretch is a folder of checkpoints, epochs FIRST (exclusive, but for the initialization) to LAST. The
+stretches that exist decide how a run goes on: raising `epochs` adds stretches behind them.
+"""
+
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+
+from marginalia.configuration import (
+    MEASUREMENT_KEYS,
+    ConfigurationError,
+    check_epochs,
+    kept_epochs,
+    last_epoch,
+    resolve,
+    without,
+)
+
+try:
+    config = resolve(config, Path(workflow.basedir) / "workflow" / "schemas")
+except ConfigurationError as error:
+    raise WorkflowError(f"The configuration is wrong. {error}")
+
+RESULTS = f"results/{config['scale']}"
+LOGS = f"{RESULTS}/logs"
+BENCHMARKS = f"{RESULTS}/benchmarks"
+ENVIRONMENT = "../../envs/marginalia.yaml"
+THREADS = config["threads"]
+GPUS = int(config["device"].startswith("cuda"))
+
+
+wildcard_constraints:
+    dataset="[^/]+",
+    view="[^/]+",
+    run="[^/]+",
+    seed=r"\d+",
+    first=r"\d+",
+    last=r"\d+",
+    epoch=r"\d+",
+    measurement="[^/]+",
+    paper="[^/]+",
+    figure="[^/]+",
+
+
+def data_of(run):
+    """The file of the images that a run is trained on."""
+    view = config["runs"][run]["view"]
+    return f"{RESULTS}/{'views' if view in config['views'] else 'data'}/{view}.npz"
+
+
+def seeds_of(run):
+    """The seeds of a run; a checkpoint that somebody brought counts as one."""
+    return config["runs"][run].get("seeds", [0])
+
+
+def stretches(run, seed):
+    """The stretches of a run, (first, last) each: those that exist, then those to come."""
+    settings = config["runs"][run]
+    folder = Path(f"{RESULTS}/runs/{run}/seed-{seed}")
+    existing = dict(
+        sorted(tuple(map(int, path.name.split("-")[1:])) for path in folder.glob("epochs-*-*"))
+    )
+    bounds, end, length = [0], settings["epochs"], settings["stretch"]
+    while bounds[-1] < end and bounds[-1] in existing:
+        bounds.append(existing[bounds[-1]])
+    while bounds[-1] < end:
+        bounds.append(min(bounds[-1] // length * length + length, end))
+    return list(pairwise(bounds)) or [(0, 0)]
+
+
+def stretch_folder(run, seed, first, last):
+    return f"{RESULTS}/runs/{run}/seed-{seed}/epochs-{first:04d}-{last:04d}"
+
+
+def checkpoint_source(run, seed, epoch):
+    """The stretch that an epoch's checkpoint lies in, or the file that somebody brought."""
+    if "checkpoint" in config["runs"][run]:
+        return config["runs"][run]["checkpoint"]
+    for first, last in stretches(run, seed):
+        if epoch <= last:
+            return stretch_folder(run, seed, first, last)
+    raise WorkflowError(f"run {run} has no epoch {epoch}; its last is {last_epoch(config['runs'][run])}")
+
+
+def histories(run):
+    """Folders of all stretches of a run, all seeds."""
+    return [
+        stretch_folder(run, seed, *bounds) for seed in seeds_of(run) for bounds in stretches(run, seed)
+    ]
+
+
+def measured(run, measurement, epochs=None):
+    """Measurements of a run, all seeds, at some epochs or at all that are kept."""
+    return [
+        f"{RESULTS}/margins/{run}/seed-{seed}/{measurement}/epoch-{epoch:04d}.parquet"
+        for seed in seeds_of(run)
+        for epoch in (kept_epochs(config["runs"][run]) if epochs is None else epochs)
+    ]
+
+
+def brought_beside(run, measurement):
+    """Measurements of the checkpoints that somebody brought for the data of a run, by name."""
+    return {
+        f"brought_{name}": measured(name, measurement)
+        for name, other in config["runs"].items()
+        if "checkpoint" in other and other["view"] == config["runs"][run]["view"]
+    }
+
+
+def check_epochs_or_stop(paper, **roles_by_key):
+    """Refuse lists of epochs in a paper's section that its runs keep no checkpoints of."""
+    for key, roles in roles_by_key.items():
+        try:
+            check_epochs(config, paper, key, roles)
+        except ConfigurationError as error:
+            raise WorkflowError(f"The configuration is wrong. {error}")

@@ -1,0 +1,83 @@
+"""Mickisch et al. 2020, "Understanding the Decision Boundary of Deep Neural Networks": Figures 1 to 12."""
+
+MICKISCH2020 = config["papers"]["mickisch2020"]
+
+
+def mickisch2020_margins(role, epochs=None):
+    return measured(MICKISCH2020[role], MICKISCH2020["measurement"], epochs)
+
+
+def mickisch2020_curves(role):
+    """Errors and average margins of a run over its epochs, and what somebody brought beside it."""
+    return {
+        "history": histories(MICKISCH2020[role]),
+        "margins": mickisch2020_margins(role),
+        **brought_beside(MICKISCH2020[role], MICKISCH2020["measurement"]),
+    }
+
+
+def mickisch2020_distributions(role):
+    """Margins of a run with standard and with adversarial training, at a few epochs."""
+    epochs = MICKISCH2020["distribution_epochs"]
+    return {
+        "standard": mickisch2020_margins(role, epochs),
+        "adversarial": mickisch2020_margins(f"{role}_adversarial", epochs),
+    }
+
+
+check_epochs_or_stop(
+    "mickisch2020",
+    distribution_epochs=["cnn", "cnn_adversarial", "dense", "dense_adversarial"],
+    flow_epochs=["cnn"],
+)
+
+add_figures(
+    "mickisch2020",
+    fig01=Figure("CNN, standard training: errors and margins", mickisch2020_curves("cnn")),
+    fig02=Figure(
+        "CNN, adversarial training: errors and margins", mickisch2020_curves("cnn_adversarial")
+    ),
+    fig03=Figure(
+        "CNN: distributions of the l2 margin",
+        mickisch2020_distributions("cnn"),
+        {"epochs": MICKISCH2020["distribution_epochs"]},
+    ),
+    fig04=Figure(
+        "CNN, standard training: margins of correct and incorrect images",
+        {"margins": mickisch2020_margins("cnn")},
+    ),
+    fig05=Figure(
+        "CNN, standard training: flow between correct and incorrect",
+        {
+            "predictions": measured(
+                MICKISCH2020["cnn"], MICKISCH2020["predictions"], MICKISCH2020["flow_epochs"]
+            )
+        },
+        {"epochs": MICKISCH2020["flow_epochs"]},
+    ),
+    fig06=Figure(
+        "CNN, adversarial training: l-infinity margins of correct and incorrect images",
+        {"margins": mickisch2020_margins("cnn_adversarial")},
+    ),
+    fig07=Figure("dense network, standard training: errors and l2 margin", mickisch2020_curves("dense")),
+    fig08=Figure(
+        "dense network, adversarial training: errors and l2 margin",
+        mickisch2020_curves("dense_adversarial"),
+    ),
+    fig09=Figure(
+        "dense network, adversarial training: l-infinity margin",
+        without(mickisch2020_curves("dense_adversarial"), ["history"]),
+    ),
+    fig10=Figure(
+        "second dense network, standard training: margins of correct and incorrect images",
+        {"margins": mickisch2020_margins("dense_second")},
+    ),
+    fig11=Figure(
+        "dense network: distributions of the l-infinity margin",
+        mickisch2020_distributions("dense"),
+        {"epochs": MICKISCH2020["distribution_epochs"]},
+    ),
+    fig12=Figure(
+        "second CNN, standard training: errors and margins", mickisch2020_curves("cnn_second")
+    ),
+)
