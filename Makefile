@@ -4,7 +4,6 @@
 #   make figures SCALE=desktop    the same from the real data: config/desktop.yaml
 #   make figures CORES=2          leave some processors free
 #   make test                     the tests, linters included
-#   make bench                    the speed of the numerical core
 #   make clean-environment        remove .venv; the next target makes it again
 
 SCALE  ?= reduced
@@ -23,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONNOUSERSITE := 1
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: figures test bench clean-environment
+.PHONY: figures test clean-environment
 
 figures: .venv/ready
 	@$(SNAKEMAKE) --cores $(CORES) $(PROFILE)
@@ -33,19 +32,16 @@ figures: .venv/ready
 test: .venv/ready
 	@"$(BIN)/python" -m pytest
 
-bench: .venv/ready
-	@"$(BIN)/python" -m pytest tests/benchmarks
-
 clean-environment:
 	rm -rf .venv
 
 # Written again only when a figure, a table or a caption is newer.
-$(REPORT): $(wildcard results/$(SCALE)/figures/*/* results/$(SCALE)/tables/*/* workflow/report/*)
+$(REPORT): $(wildcard results/$(SCALE)/figures/*/* results/$(SCALE)/tables/*/* workflow/report/* workflow/report/*/*)
 	@$(SNAKEMAKE) $(PROFILE) --report $(@D)/.report.html && mv $(@D)/.report.html $@
 	@$(if $(DESKTOP),$(DESKTOP) $@ </dev/null >/dev/null 2>&1 &)
 
 .venv/ready: envs/requirements.txt envs/requirements-dev.txt
-	@test -n "$(PYTHON)" && "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	@test -n "$(PYTHON)" && "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	    echo "Marginalia needs Python 3.11 or later: install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@echo "Setting up .venv, once: a few minutes, most of them for torch"
 	@"$(PYTHON)" -m venv --clear .venv

@@ -1,8 +1,8 @@
 """Marginalia: every figure and table of four papers about the margin, rebuilt from source.
 
-    snakemake --cores all                                          the reduced scale, nothing to download
-    snakemake --cores all --configfile config/desktop.yaml         the real data
-    snakemake --cores all results/reduced/figures/mickisch2020/fig01.png    one figure
+snakemake --cores all                                          the reduced scale, nothing to download
+snakemake --cores all --configfile config/desktop.yaml         the real data
+snakemake --cores all results/reduced/figures/mickisch2020/fig01.png    one figure
 """
 
 from snakemake.utils import min_version

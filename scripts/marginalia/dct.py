@@ -1,4 +1,4 @@
-"""The orthonormal two-dimensional DCT-II, and subspaces spanned by its basis images (ortiz2020, section 3)."""
+"""The orthonormal two-dimensional DCT-II, and subspaces of its basis images (ortiz2020, section 3)."""
 
 from functools import lru_cache
 from math import pi

@@ -17,7 +17,19 @@ from marginalia.files import whole
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 3
+PIECE = 1 << 16  # bytes
 TIMEOUT = (10, 60)  # seconds to connect, and between two pieces of an answer
+
+CAUSES = {
+    "IncompleteRead": "the connection broke",
+    "reset by peer": "the connection broke",
+    "closed connection without response": "the connection broke",
+    "timed out": "no answer in time",
+    "NameResolutionError": "the name is not known: no network?",
+    "Network is unreachable": "no network",
+    "refused": "the connection was refused",
+    "Unable to connect to proxy": "the proxy did not answer",
+}
 
 
 @dataclass(frozen=True)
@@ -149,6 +161,8 @@ def _receive_all(address: str, part: Path, progress: bool) -> bool:
         finally:
             if part.exists() and part.stat().st_size == 0:
                 part.unlink()
+    if not part.exists():
+        raise WrongContent("the answer is empty")
     return continued
 
 
@@ -169,7 +183,7 @@ def _receive(address: str, part: Path, start: int, progress: bool) -> None:
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
     hooks = {"response": from_the_beginning}
     with bar, part.open("ab") as file:
-        receive = pooch.HTTPDownloader(bar, chunk_size=1 << 16, timeout=TIMEOUT, headers=headers, hooks=hooks)
+        receive = pooch.HTTPDownloader(bar, chunk_size=PIECE, timeout=TIMEOUT, headers=headers, hooks=hooks)
         receive(address, file, None)
 
 
@@ -210,20 +224,6 @@ def _reason(error: Exception) -> str:
 
 
 def _cause(error: Exception) -> str:
-    """What broke a connection, in a few words: the innermost of the nested exceptions has them."""
-    import requests
-
-    if isinstance(error, requests.Timeout):
-        return "no answer in time"
+    """Why there was no answer, or not all of it, in a few words out of the many that the error has."""
     text = str(error)
-    if "IncompleteRead" in text:
-        return "the connection broke"
-    for sign, words in {
-        "Failed to resolve": "the name is not known: no network?",
-        "Name or service not known": "the name is not known: no network?",
-        "refused": "the connection was refused",
-        "Tunnel connection failed": "the proxy refused the connection",
-    }.items():
-        if sign in text:
-            return words
-    return f"{type(error).__name__}"
+    return next((words for sign, words in CAUSES.items() if sign in text), type(error).__name__)

@@ -1,4 +1,4 @@
-"""Extension points: a plugin is a module with one entry function, named in the configuration by its file name.
+"""Extension points: a plugin is a module with one entry function; its file name is its name.
 
 The keyword-only parameters of the entry function are the settings that the configuration may give.
 :func:`signature` reads them from the source text, so that a configuration can be checked in

@@ -24,10 +24,13 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from marginalia import checkpoints, plugins
+from marginalia.checkpoints import checkpoint_name
 from marginalia.dataset import Dataset, Split
 from marginalia.devices import seed_of
 from marginalia.files import whole
 from marginalia.models import build
+
+HISTORY = "history.csv"
 
 
 @dataclass(frozen=True)
@@ -114,33 +117,32 @@ def train_stretch(
     work = folder.with_name(f".{folder.name}.unfinished")
     trainer = _Trainer(recipe, dataset, device)
 
-    state = _newest(work, identity)
-    if state is None:
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(parents=True)
+    def record() -> None:
+        history.extend(trainer.evaluate())
+        with whole(work / HISTORY) as part:
+            pd.DataFrame(history).to_csv(part, index=False)
+        checkpoints.save(trainer.state(identity), work / checkpoint_name(trainer.epoch))
+
+    state, history = _unfinished(work, identity)
     if state is not None:
         trainer.restore(state)
-    elif previous is not None:
-        state = checkpoints.load(previous / checkpoints.checkpoint_name(first))
-        if state["identity"] != identity:
-            raise ValueError(f"{previous} was trained with another recipe or on other data; delete it")
-        trainer.restore(state)
-        trainer.history = []
     else:
-        trainer.record()
-        checkpoints.save(trainer.state(identity), work / checkpoints.checkpoint_name(0))
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        if previous is None:
+            record()
+        else:
+            state = checkpoints.load(previous / checkpoint_name(first))
+            if state["identity"] != identity:
+                raise ValueError(f"{previous} was trained with another recipe or on other data; delete it")
+            trainer.restore(state)
 
-    for _ in tqdm(
-        range(trainer.epoch, last), desc=recipe.name, unit="epoch", initial=trainer.epoch, total=last
-    ):
+    for _ in tqdm(range(trainer.epoch, last), desc=recipe.name, unit="epoch"):
         trainer.train_epoch()
-        trainer.record()
-        checkpoints.save(trainer.state(identity), work / checkpoints.checkpoint_name(trainer.epoch))
+        record()
         if trainer.epoch - 1 not in keep:
-            (work / checkpoints.checkpoint_name(trainer.epoch - 1)).unlink(missing_ok=True)
+            (work / checkpoint_name(trainer.epoch - 1)).unlink(missing_ok=True)
 
-    with whole(work / "history.csv") as part:
-        pd.DataFrame(trainer.history).to_csv(part, index=False)
     shutil.rmtree(folder, ignore_errors=True)
     work.rename(folder)
 
@@ -176,7 +178,7 @@ class _Trainer:
     def __init__(self, recipe: Recipe, dataset: Dataset, device: torch.device) -> None:
         self.recipe, self.device = recipe, device
         self.train, self.test = Pixels(dataset.train, device), Pixels(dataset.test, device)
-        self.epoch, self.history = 0, []
+        self.epoch = 0
         torch.manual_seed(seed_of(recipe.name, recipe.seed))
         shape = tuple(dataset.train.images.shape[1:])
         settings = recipe.architecture_settings
@@ -202,11 +204,13 @@ class _Trainer:
                 self._check(losses[: number + 1])
         self.epoch += 1
 
-    def record(self) -> None:
-        """Add both splits' loss and error to the history."""
+    def evaluate(self) -> list[dict]:
+        """Rows of the history: loss and error of both splits, measured in eval mode."""
+        rows = []
         for split, pixels in (("train", self.train), ("test", self.test)):
             loss, error = evaluate(self.model, pixels)
-            self.history.append({"epoch": self.epoch, "split": split, "loss": loss, "error": error})
+            rows.append({"epoch": self.epoch, "split": split, "loss": loss, "error": error})
+        return rows
 
     def state(self, identity: str) -> dict:
         random = {"cpu": torch.get_rng_state()}
@@ -218,11 +222,10 @@ class _Trainer:
             "model_state_dict": self.model.state_dict(),
             "optimizer_state_dict": self.optimizer.state_dict(),
             "random": random,
-            "history": self.history,
         }
 
     def restore(self, state: dict) -> None:
-        self.epoch, self.history = state["epoch"], state["history"]
+        self.epoch = state["epoch"]
         self.model.load_state_dict(state["model_state_dict"])
         self.optimizer.load_state_dict(state["optimizer_state_dict"])
         torch.set_rng_state(state["random"]["cpu"])
@@ -256,10 +259,11 @@ def _optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     raise ValueError(f"there is no optimizer {recipe.optimizer!r}: adam, sgd")
 
 
-def _newest(work: Path, identity: str) -> dict | None:
-    """The last checkpoint of an unfinished stretch, if it was trained with the same recipe and data."""
+def _unfinished(work: Path, identity: str) -> tuple[dict | None, list[dict]]:
+    """The last checkpoint of a killed stretch and the history up to it; none if recipe or data differ."""
     files = sorted(work.glob("epoch-*.pt"))
-    if not files:
-        return None
-    state = checkpoints.load(files[-1])
-    return state if state["identity"] == identity else None
+    state = checkpoints.load(files[-1]) if files else None
+    if state is None or state["identity"] != identity:
+        return None, []
+    history = pd.read_csv(work / HISTORY)
+    return state, history[history["epoch"] <= state["epoch"]].to_dict("records")

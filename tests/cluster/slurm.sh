@@ -9,6 +9,10 @@ STATE=/run/marginalia-slurm
 MARK="# written by Marginalia's tests/cluster/slurm.sh"
 
 up() {
+    if sinfo 2>/dev/null; then
+        echo "a Slurm is up already"
+        return
+    fi
     if ! command -v slurmctld slurmd munged >/dev/null; then
         apt-get update -qq
         DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge

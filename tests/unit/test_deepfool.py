@@ -94,7 +94,7 @@ def test_perturbation_crosses_and_has_the_distance(norm):
     assert result.steps.min() >= 1 and result.steps.max() > 1
 
 
-def exhaustive(model, x, norm, reach, angles=720, radii=4001):
+def exhaustive(model, x, norm, reach, angles=360, radii=1001):
     """Least distance in the plane at which the prediction changes, over a fine grid of directions; [N]."""
     angle = 2 * torch.pi * torch.arange(angles) / angles
     directions = torch.stack([angle.cos(), angle.sin()], 1)
@@ -121,7 +121,7 @@ def test_piecewise_linear_network_against_exhaustive_search(norm):
     assert near.sum() >= 30
     least = exhaustive(model, x[near], norm, reach=4.0)
     ratio = result.distance[near] / least
-    assert (result.distance[near] >= least - 0.002).all()  # an upper bound, up to the grid
+    assert (result.distance[near] >= least - 0.01).all()  # an upper bound, up to the grid
     assert ratio.median() < 1.1  # and a tight one, overshoot included
 
 
@@ -361,4 +361,4 @@ def digits_network():
             optimizer.step()
     model.eval()
     assert (model(x[1400:]).argmax(1) == y[1400:]).float().mean() > 0.9
-    return model, x[1400:]
+    return model, x[1400:1550]

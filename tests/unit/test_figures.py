@@ -307,6 +307,10 @@ def test_without_a_history_there_is_no_panel_of_errors():
 def test_models_brought_are_named_in_the_legend():
     figure, _ = mickisch2020.fig01(measured(), brought={"theirs": measured((0,))})
     assert "theirs (test images)" in texts(figure)
+    brought = measured((0,))
+    brought.loc[brought.index[-1], ["d2", "dinf"]] = np.nan
+    figure, _ = mickisch2020.fig07(measured(), brought={"theirs": brought})
+    assert "theirs (test images, 1 not found)" in texts(figure)
 
 
 def test_an_epoch_that_was_not_measured_is_named():

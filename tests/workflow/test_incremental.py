@@ -46,7 +46,6 @@ def test_raising_epochs_computes_only_the_new_ones(pipeline):
     assert pipeline.planned(*map(measurement, range(7))) == set()
 
     pipeline.config["training"]["stretch"] = 10
-    pipeline.config["runs"]["undisturbed"] = {**pipeline.config["runs"]["small"]}
     whole = pipeline.folder / "results/tiny/runs/small/seed-0"
     moved = whole.rename(whole.with_name("stretched"))
     pipeline.run("results/tiny/runs/small/seed-0/epochs-0000-0006")

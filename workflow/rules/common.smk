@@ -63,9 +63,7 @@ def stretches(run, seed):
     """The stretches of a run, (first, last) each: those that exist, then those to come."""
     settings = config["runs"][run]
     folder = Path(f"{RESULTS}/runs/{run}/seed-{seed}")
-    existing = dict(
-        sorted(tuple(map(int, path.name.split("-")[1:])) for path in folder.glob("epochs-*-*"))
-    )
+    existing = dict(sorted(tuple(map(int, path.name.split("-")[1:])) for path in folder.glob("epochs-*-*")))
     bounds, end, length = [0], settings["epochs"], settings["stretch"]
     while bounds[-1] < end and bounds[-1] in existing:
         bounds.append(existing[bounds[-1]])
@@ -88,11 +86,29 @@ def checkpoint_source(run, seed, epoch):
     raise WorkflowError(f"run {run} has no epoch {epoch}; its last is {last_epoch(config['runs'][run])}")
 
 
+def recipe(run, seed):
+    """All that decides the weights of a run; a change of it trains the run anew."""
+    settings = config["runs"][run]
+    recipe = without(settings, ["view", "epochs", "stretch", "checkpoints", "seeds"])
+    for part in ("architecture", "method"):
+        recipe |= {part: settings[part]["name"], f"{part}_settings": settings[part]["settings"]}
+    schedule_ends = settings["schedule"] != "constant"
+    return recipe | {
+        "name": run,
+        "seed": int(seed),
+        "total_epochs": settings["epochs"] if schedule_ends else None,
+    }
+
+
+def previous_stretch(wildcards):
+    """The stretch that a stretch goes on from, if it does not start at the initialization."""
+    first = int(wildcards.first)
+    return checkpoint_source(wildcards.run, wildcards.seed, first) if first else []
+
+
 def histories(run):
     """Folders of all stretches of a run, all seeds."""
-    return [
-        stretch_folder(run, seed, *bounds) for seed in seeds_of(run) for bounds in stretches(run, seed)
-    ]
+    return [stretch_folder(run, seed, *bounds) for seed in seeds_of(run) for bounds in stretches(run, seed)]
 
 
 def measured(run, measurement, epochs=None):

@@ -4,28 +4,19 @@ from marginalia import sources
 
 DOWNLOADS = "results/downloads"
 
-
-def needed_files():
-    """The files that each dataset needs, as `marginalia.fetching.Resource`s."""
-    needed = {}
-    for name, settings in config["datasets"].items():
-        try:
-            needed[name] = sources.resources(**settings)
-        except ValueError as error:
-            raise WorkflowError(f"The configuration is wrong. datasets.{name}: {error}")
-    return needed
-
-
-NEEDED_FILES = needed_files()
+try:
+    NEEDED_FILES = sources.needed(config["datasets"])
+except ValueError as error:
+    raise WorkflowError(f"The configuration is wrong. {error}")
 
 
 rule fetch:
     output:
-        file=DOWNLOADS + "/{dataset}/{file}",
+        file=f"{DOWNLOADS}/{{dataset}}/{{file}}",
     log:
-        LOGS + "/fetch/{dataset}/{file}.log",
+        f"{LOGS}/fetch/{{dataset}}/{{file}}.log",
     benchmark:
-        BENCHMARKS + "/fetch/{dataset}/{file}.tsv"
+        f"{BENCHMARKS}/fetch/{{dataset}}/{{file}}.tsv"
     wildcard_constraints:
         file="[^/]+",
     localrule: True  # the nodes of a cluster may be without a network
@@ -36,9 +27,9 @@ rule fetch:
         mem_mb=1000,
         runtime=60,
     params:
-        sums=lambda wildcards: sources.downloads(config["datasets"])[
-            f"{wildcards.dataset}/{wildcards.file}"
-        ].sums,
+        sums=lambda wildcards: {
+            resource.key: resource.sums for files in NEEDED_FILES.values() for resource in files
+        }[f"{wildcards.dataset}/{wildcards.file}"],
     message:
         "fetch {wildcards.file} of {wildcards.dataset}"
     script:
@@ -51,11 +42,11 @@ rule convert:
             f"{DOWNLOADS}/{resource.key}" for resource in NEEDED_FILES[wildcards.dataset]
         ],
     output:
-        data=RESULTS + "/data/{dataset}.npz",
+        data=f"{RESULTS}/data/{{dataset}}.npz",
     log:
-        LOGS + "/convert/{dataset}.log",
+        f"{LOGS}/convert/{{dataset}}.log",
     benchmark:
-        BENCHMARKS + "/convert/{dataset}.tsv"
+        f"{BENCHMARKS}/convert/{{dataset}}.tsv"
     conda:
         ENVIRONMENT
     threads: 1
@@ -75,11 +66,11 @@ rule view:
     input:
         data=lambda wildcards: f"{RESULTS}/data/{config['views'][wildcards.view]['dataset']}.npz",
     output:
-        data=RESULTS + "/views/{view}.npz",
+        data=f"{RESULTS}/views/{{view}}.npz",
     log:
-        LOGS + "/view/{view}.log",
+        f"{LOGS}/view/{{view}}.log",
     benchmark:
-        BENCHMARKS + "/view/{view}.tsv"
+        f"{BENCHMARKS}/view/{{view}}.tsv"
     conda:
         ENVIRONMENT
     threads: 1

@@ -4,27 +4,25 @@
 rule measure:
     input:
         data=lambda wildcards: data_of(wildcards.run),
-        checkpoint=lambda wildcards: checkpoint_source(
-            wildcards.run, wildcards.seed, int(wildcards.epoch)
-        ),
+        checkpoint=lambda wildcards: checkpoint_source(wildcards.run, wildcards.seed, int(wildcards.epoch)),
     output:
-        table=RESULTS + "/margins/{run}/seed-{seed}/{measurement}/epoch-{epoch}.parquet",
+        table=f"{RESULTS}/margins/{{run}}/seed-{{seed}}/{{measurement}}/epoch-{{epoch}}.parquet",
     log:
-        LOGS + "/measure/{run}/seed-{seed}/{measurement}/epoch-{epoch}.log",
+        f"{LOGS}/measure/{{run}}/seed-{{seed}}/{{measurement}}/epoch-{{epoch}}.log",
     benchmark:
-        BENCHMARKS + "/measure/{run}/seed-{seed}/{measurement}/epoch-{epoch}.tsv"
-    params:
-        scale=config["scale"],
-        architecture=lambda wildcards: config["runs"][wildcards.run]["architecture"],
-        measurement=lambda wildcards: config["measurements"][wildcards.measurement],
-        device=config["device"],
+        f"{BENCHMARKS}/measure/{{run}}/seed-{{seed}}/{{measurement}}/epoch-{{epoch}}.tsv"
+    conda:
+        ENVIRONMENT
     threads: THREADS
     resources:
         mem_mb=4000,
         runtime=120,
         gpu=GPUS,
-    conda:
-        ENVIRONMENT
+    params:
+        scale=config["scale"],
+        architecture=lambda wildcards: config["runs"][wildcards.run]["architecture"],
+        measurement=lambda wildcards: config["measurements"][wildcards.measurement],
+        device=config["device"],
     message:
         "measure {wildcards.run} (seed {wildcards.seed}) after epoch {wildcards.epoch}: {wildcards.measurement}"
     script:

@@ -34,9 +34,7 @@ check_epochs_or_stop(
 add_figures(
     "mickisch2020",
     fig01=Figure("CNN, standard training: errors and margins", mickisch2020_curves("cnn")),
-    fig02=Figure(
-        "CNN, adversarial training: errors and margins", mickisch2020_curves("cnn_adversarial")
-    ),
+    fig02=Figure("CNN, adversarial training: errors and margins", mickisch2020_curves("cnn_adversarial")),
     fig03=Figure(
         "CNN: distributions of the l2 margin",
         mickisch2020_distributions("cnn"),
@@ -77,7 +75,5 @@ add_figures(
         mickisch2020_distributions("dense"),
         {"epochs": MICKISCH2020["distribution_epochs"]},
     ),
-    fig12=Figure(
-        "second CNN, standard training: errors and margins", mickisch2020_curves("cnn_second")
-    ),
+    fig12=Figure("second CNN, standard training: errors and margins", mickisch2020_curves("cnn_second")),
 )

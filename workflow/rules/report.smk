@@ -24,17 +24,44 @@ for paper, name, figure in FIGURES:
             f"{LOGS}/figures/{paper}/{name}.log",
         benchmark:
             f"{BENCHMARKS}/figures/{paper}/{name}.tsv"
-        params:
-            paper=paper,
-            figure=name,
-            settings=figure.settings,
+        conda:
+            ENVIRONMENT
         threads: 1
         resources:
             mem_mb=2000,
             runtime=15,
-        conda:
-            ENVIRONMENT
+        params:
+            paper=paper,
+            figure=name,
+            settings=figure.settings,
         message:
             f"draw {name} of {paper}: {figure.title}"
         script:
             "../../scripts/figure.py"
+
+
+rule gallery:
+    input:
+        pngs=[f"{RESULTS}/figures/{paper}/{name}.png" for paper, name, _ in FIGURES],
+        csvs=[f"{RESULTS}/figures/{paper}/{name}.csv" for paper, name, _ in FIGURES],
+        made_of=[f"{RESULTS}/figures/{paper}/{name}.txt" for paper, name, _ in FIGURES],
+    output:
+        folder=directory(f"results/gallery/{config['scale']}"),
+    log:
+        f"{LOGS}/gallery.log",
+    benchmark:
+        f"{BENCHMARKS}/gallery.tsv"
+    localrule: True
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        scale=config["scale"],
+        titles=[figure.title for _, _, figure in FIGURES],
+    message:
+        f"put the figures of scale {config['scale']} into results/gallery"
+    script:
+        "../../scripts/gallery.py"

@@ -21,7 +21,7 @@ def measure(
     noise_retries: int = 20,
     generator: torch.Generator | None = None,
 ) -> dict[str, np.ndarray]:
-    """Columns ``prediction`` and ``correct``, and for each norm (2 and inf) the distance and how it was found.
+    """Columns ``prediction`` and ``correct``, and for each norm the distance and how it was found.
 
     ``d2`` and ``dinf`` are in pixel units, NaN where no boundary was found; ``steps_*`` counts DeepFool's
     steps, ``retries_*`` the tries from a noisy image, ``noise_*`` the standard deviation of the Gaussian

@@ -10,6 +10,7 @@ from matplotlib.patches import Rectangle
 from marginalia.figures import style
 
 NODE = 0.011  # half the width of a node, as a share of the panel
+FEW = 15  # percent: where at most so many images are incorrect, their part is shown enlarged
 NAMES = {True: "correct", False: "incorrect"}
 
 
@@ -63,57 +64,58 @@ def node_sizes(flow: pd.DataFrame, state: str) -> pd.Series:
 
 
 def late(incorrect: pd.Series) -> list[int]:
-    """The last epochs, from the first after which at most a quarter of the images is incorrect."""
-    many = np.flatnonzero(incorrect.to_numpy() > 25)
+    """The last epochs, from the first after which at most `FEW` percent of the images are incorrect."""
+    many = np.flatnonzero(incorrect.to_numpy() > FEW)
     epochs = list(incorrect.index[many[-1] + 1 if many.size else 0 :])
     return epochs if len(epochs) > 1 and incorrect[epochs].max() > 0 else []
 
 
-def draw_whole(axes: Axes, flow: pd.DataFrame, incorrect: pd.Series) -> None:
-    """Draw a whole flow, its nodes in percent; `incorrect` is :func:`node_sizes` of the incorrect images."""
+def draw_whole(axes: Axes, flow: pd.DataFrame) -> None:
+    """Draw a whole flow, its nodes in percent."""
     gap = 4
     _draw(axes, flow, gap)
-    for x, (_, share) in enumerate(incorrect.items()):
+    incorrect = node_sizes(flow, "incorrect")
+    aside = 1.6 * NODE * (len(incorrect) - 1)
+    for x, (text, share) in enumerate(zip(_labels(flow), incorrect, strict=True)):
+        correct = _percent(100 - share)
         if share < 80:
-            axes.text(
-                x + 1.6 * NODE * (len(incorrect) - 1),
-                gap + (100 - share) / 2,
-                _percent(100 - share),
-                va="center",
-                ha="left",
-            )
+            axes.text(x + aside, gap + (100 - share) / 2, correct, va="center", ha="left")
         else:
-            axes.text(x, gap + 102 - share, _percent(100 - share), va="bottom", ha="center")
-        axes.text(x, -share - 1.5, _percent(share), va="top", ha="center")
-    axes.set_ylim(-incorrect.max() - 12, gap + 101)
-    axes.set_title("The whole training set")
+            axes.text(x, gap + 102 - share, correct, va="bottom", ha="center")
+        axes.text(x, -share - 1.5, text, va="top", ha="center", linespacing=1.3)
+    axes.set_ylim(-max(share + (15 if x == 0 else 25) for x, share in enumerate(incorrect)), gap + 101)
+    axes.set_title("The whole training set (in brackets: already incorrect in the column before)")
     axes.set_xlabel("epoch")
 
 
-def draw_enlarged(axes: Axes, flow: pd.DataFrame, incorrect: pd.Series, height: float) -> None:
-    """Draw the neighbourhood of the border.
+def draw_enlarged(axes: Axes, flow: pd.DataFrame, height: float) -> None:
+    """Draw the neighbourhood of the border between correct and incorrect.
 
     Args:
         axes: a panel of the size of the one with the whole flow.
         flow: what :func:`count_flow` returns.
-        incorrect: the share of incorrect images (%) at each epoch of the flow.
         height: what the panel with the whole flow shows, in percent.
     """
     moved = flow.loc[flow["from"] != flow["to"], "share_percent"].max()
+    incorrect = node_sizes(flow, "incorrect")
     unit = (incorrect.max() + moved) / 10
     _draw(axes, flow, gap=unit)
-    again = flow[(flow["from"] == "incorrect") & (flow["to"] == "incorrect")].set_index("epoch_to")
-    bottoms = []
-    for x, (epoch, share) in enumerate(incorrect.items()):
-        stayed = again["share_of_to_percent"].get(epoch, np.nan)
-        text = _percent(share) if np.isnan(stayed) else f"{_percent(share)}\n({stayed:.0f} %)"
+    for x, (text, share) in enumerate(zip(_labels(flow), incorrect, strict=True)):
         axes.text(x, -share - 0.3 * unit, text, va="top", ha="center", linespacing=1.3)
-        bottoms.append(-share - (1.6 if np.isnan(stayed) else 3) * unit)
-    axes.set_ylim(min(bottoms), moved + 2.2 * unit)
-    times = height / np.ptp(axes.get_ylim())
-    before = "in brackets: already incorrect in the column before"
-    axes.set_title(f"The incorrect images, enlarged {times:.1f} times ({before})")
+    bottom = max(share + (1.6 if x == 0 else 3) * unit for x, share in enumerate(incorrect))
+    axes.set_ylim(-bottom, moved + 2.2 * unit)
+    axes.set_title(f"The incorrect images, enlarged {height / np.ptp(axes.get_ylim()):.1f} times")
     axes.set_xlabel("epoch")
+
+
+def _labels(flow: pd.DataFrame) -> list[str]:
+    """For each epoch how many images are incorrect and, in brackets, how many of them were so before."""
+    again = flow[(flow["from"] == "incorrect") & (flow["to"] == "incorrect")].set_index("epoch_to")
+    labels = []
+    for epoch, share in node_sizes(flow, "incorrect").items():
+        stayed = again["share_of_to_percent"].get(epoch, np.nan)
+        labels.append(_percent(share) if np.isnan(stayed) else f"{_percent(share)}\n({stayed:.0f} %)")
+    return labels
 
 
 def _draw(axes: Axes, flow: pd.DataFrame, gap: float) -> None:

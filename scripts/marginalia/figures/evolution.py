@@ -48,7 +48,7 @@ def curves(
     measured = [margins, *(brought or {}).values()]
 
     with style.theme():
-        figure, axes = style.panels(1, len(summaries), height=3.0)
+        figure, axes = style.panels(1, len(summaries), height=2.4)
         for panel, rows in zip(axes.flat, summaries, strict=True):
             quantity = rows["quantity"].iloc[0]
             panel.set_title(TITLES[quantity])
@@ -64,8 +64,10 @@ def curves(
             panel.set_ylabel(style.LABELS[quantity])
         labels = {"train": "training images", "test": "test images"}
         entries = panels.trend_entries(pd.concat(summaries), "split", labels)
-        for look, name in zip(_looks(len(models)), models, strict=True):
-            entries.append(style.line(look, f"{name} (test images)"))
+        for look, (name, model) in zip(_looks(len(models)), models.items(), strict=True):
+            missing = model["not_found"].sum()
+            note = f", {style.thousands(missing)} not found" if missing else ""
+            entries.append(style.line(look, f"{name} (test images{note})"))
         _frame(figure, subject, measured, entries, provenance.images([margins]))
 
     own = [table.assign(run=provenance.run(margins)) for table in summaries]
@@ -86,7 +88,7 @@ def by_correctness(subject: str, margins: pd.DataFrame, columns: Sequence[str]) 
     summaries = [summarize(test, column, "correctness", groups, "test images") for column in columns]
 
     with style.theme():
-        figure, axes = style.panels(1, len(columns), height=3.0)
+        figure, axes = style.panels(1, len(columns), height=2.4)
         for panel, column, rows in zip(axes.flat, columns, summaries, strict=True):
             panel.set_title(TITLES[column])
             panels.trend(panel, rows, "correctness")
@@ -126,11 +128,11 @@ def distributions(
     found = pd.concat([table[column] for table in tables.values()]).dropna()
     if found.empty:
         raise ValueError(f"no margin {column} was found at the epochs {', '.join(map(str, epochs))}")
-    edges = np.linspace(0, float(found.max()), 51)
+    edges = np.linspace(0, float(found.max()), 1 + _bins(len(found) // (2 * len(epochs))))
 
     drawn = []
     with style.theme():
-        figure, axes = style.panels(2, len(epochs), height=5.2, sharex=True, sharey="row")
+        figure, axes = style.panels(2, len(epochs), height=4.4, sharex=True, sharey="row")
         for row, (training, table) in zip(axes, tables.items(), strict=True):
             for panel, epoch in zip(row, epochs, strict=True):
                 images = table[table["epoch"] == epoch]
@@ -182,15 +184,14 @@ def flow(subject: str, predictions: pd.DataFrame, epochs: Sequence[int] | None) 
     _check_epochs({"predictions": train}, chosen)
     table = alluvial.count_flow(train, chosen)
 
-    incorrect = alluvial.node_sizes(table, "incorrect")
-    late = alluvial.late(incorrect)
+    late = alluvial.late(alluvial.node_sizes(table, "incorrect"))
     with style.theme():
-        figure, axes = style.panels(2 if late else 1, 1, height=5.4 if late else 3.6)
+        figure, axes = style.panels(2 if late else 1, 1, height=4.8 if late else 2.9)
         figure.set_figwidth(style.WIDTH)
-        alluvial.draw_whole(axes[0, 0], table, incorrect)
+        alluvial.draw_whole(axes[0, 0], table)
         if late:
             height = np.ptp(axes[0, 0].get_ylim())
-            alluvial.draw_enlarged(axes[1, 0], table[table["epoch_from"] >= late[0]], incorrect[late], height)
+            alluvial.draw_enlarged(axes[1, 0], table[table["epoch_from"] >= late[0]], height)
         states = alluvial.NAMES.values()
         entries = [panels.patch(state, f"{state}, and the ribbons that start there") for state in states]
         _frame(figure, subject, [predictions], entries, provenance.images([train], "training images"))
@@ -202,7 +203,7 @@ def _frame(
 ) -> None:
     """Heading, legend and footer."""
     data = provenance.data(frames)
-    style.heading(figure, f"{subject} · {data}" if data else subject, entries)
+    style.heading(figure, [subject, data] if data else [subject], entries)
     style.footer(figure, provenance.made_of(frames, counted))
 
 
@@ -218,6 +219,10 @@ def _range(rows: pd.DataFrame, group: str) -> str:
     images = rows.loc[rows["correctness"] == group, "images"]
     low, high = style.thousands(images.min()), style.thousands(images.max())
     return f"n = {high}" if low == high else f"n = {low} to {high}"
+
+
+def _bins(images: int) -> int:
+    return int(np.clip(2 * np.sqrt(images), 15, 50))
 
 
 def _distribution(distances: pd.Series, edges: np.ndarray) -> pd.DataFrame:

@@ -55,7 +55,7 @@ def made_of(frames: Iterable[pd.DataFrame], counted: str) -> list[str]:
         _prefixed("run ", _join(part.get("run") for part in found)),
         f"{len(seeds)} seed{'s' * (len(seeds) != 1)}" if seeds else "",
         counted,
-        _join(part.get("device") for part in found),
+        _join(": ".join(filter(None, map(part.get, ("device", "machine")))) for part in found),
         _prefixed("torch ", _join(versions)),
     ]
     return [fact for fact in facts if fact]

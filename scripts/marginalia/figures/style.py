@@ -102,37 +102,47 @@ def theme() -> Iterator[None]:
 
 
 def panels(rows: int, columns: int, height: float, **shared: object) -> tuple[Figure, np.ndarray]:
-    """A figure of ``rows`` x ``columns`` panels, `height` inches high; axes as an array of that shape."""
+    """A figure of ``rows`` x ``columns`` panels; the axes as an array of that shape.
+
+    `height` (inches) is that of the panels with their titles and labels: :func:`heading` and :func:`footer`
+    add the room that they need.
+    """
     width = NARROW if columns == 1 and rows == 1 else WIDTH
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **shared)
 
 
-def heading(figure: Figure, text: str, handles: Sequence[Artist]) -> None:
-    """A line above all panels that says what they are about, and the legend, where it covers nothing."""
+def heading(figure: Figure, lines: Sequence[str], handles: Sequence[Artist]) -> None:
+    """Lines above all panels that say what they are about, and the legend, where it covers nothing."""
     width = figure.get_figwidth()
     widest = max(len(handle.get_label()) for handle in handles)
-    columns = max(1, int(width / (0.062 * widest + 0.55)))
+    columns = min(len(handles), max(1, int(width / (0.062 * widest + 0.55))))
+    title = "\n".join(textwrap.fill(line, int(13.4 * width), break_on_hyphens=False) for line in lines)
     figure.legend(
         handles=handles,
         loc="outside upper left",
-        ncols=min(columns, len(handles)),
-        title=textwrap.fill(text, int(13.4 * width), break_on_hyphens=False),
+        ncols=columns,
+        title=title,
         title_fontproperties={"size": 8.5, "weight": "bold"},
         alignment="left",
         handlelength=2.6,
         columnspacing=1.6,
         borderaxespad=0.2,
     )
+    _grow(figure, 0.1 + 0.15 * (title.count("\n") + 1) + 0.16 * -(-len(handles) // columns))
 
 
 def footer(figure: Figure, facts: Sequence[str]) -> None:
     """Small grey print below the panels: what the figure was made of. Lines break between short facts."""
-    kept = [fact.replace(" ", _NO_BREAK) if len(fact) < 40 else fact for fact in facts]
-    text = textwrap.fill(
-        f"{_NO_BREAK}· ".join(kept), int(21.8 * figure.get_figwidth()), break_on_hyphens=False
-    )
+    kept = [fact.replace(" ", _NO_BREAK) if len(fact) < 80 else fact for fact in facts]
+    width = int(22.4 * figure.get_figwidth())
+    text = textwrap.fill(f"{_NO_BREAK}· ".join(kept), width, break_on_hyphens=False)
     figure.supxlabel(text, x=0.008, ha="left", fontsize=6, color="0.45")
+    _grow(figure, 0.05 + 0.1 * (text.count("\n") + 1))
+
+
+def _grow(figure: Figure, inches: float) -> None:
+    figure.set_figheight(figure.get_figheight() + inches)
 
 
 def footer_of(figure: Figure) -> str:

@@ -2,5 +2,7 @@
 
 from marginalia.margins.deepfool import Margins, deepfool
 from marginalia.margins.linear import linear_margin
+from marginalia.margins.lipschitz import lipschitz_bound
+from marginalia.margins.minimum_norm import minimum_norm_attack
 
-__all__ = ["Margins", "deepfool", "linear_margin"]
+__all__ = ["Margins", "deepfool", "linear_margin", "lipschitz_bound", "minimum_norm_attack"]

@@ -288,7 +288,7 @@ class _Search:
 
 
 def _differences(logits: Tensor, pull: Pull, labels: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
-    """f_k - f_p ``[K, n]`` and their gradients ``[K, n, D]``, for classes ``others [n, K]`` and ``labels [n]``."""
+    """f_k - f_p ``[K, n]`` and gradients ``[K, n, D]``, for k in ``others [n, K]`` and p in ``labels [n]``."""
     gaps = logits.gather(1, others) - logits.gather(1, labels[:, None])
     seeds = logits.new_zeros(others.shape[1], *logits.shape)
     seeds.scatter_(2, others.T[:, :, None], 1)

@@ -22,10 +22,19 @@ def resources(source: str, **settings) -> tuple[Resource, ...]:
     return module.resources(**settings) if hasattr(module, "resources") else ()
 
 
-def downloads(datasets: Mapping[str, Mapping]) -> dict[str, Resource]:
-    """All files that the `datasets` of a configuration need, by their key DATASET/FILE."""
-    needed = (resource for settings in datasets.values() for resource in resources(**settings))
-    return {resource.key: resource for resource in needed}
+def needed(datasets: Mapping[str, Mapping]) -> dict[str, tuple[Resource, ...]]:
+    """The files that each of the `datasets` of a configuration needs.
+
+    Raises:
+        ValueError: a setting has no such value; the message names the dataset.
+    """
+    files = {}
+    for name, settings in datasets.items():
+        try:
+            files[name] = resources(**settings)
+        except ValueError as error:
+            raise ValueError(f"datasets.{name}: {error}") from None
+    return files
 
 
 def read(source: str, folder: Path, **settings) -> Dataset:
