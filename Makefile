@@ -3,21 +3,22 @@
 #   make figures                  every figure of the reduced scale, from embedded data, in a few minutes
 #   make figures SCALE=desktop    the same from the real data: config/desktop.yaml
 #   make figures CORES=2          leave some processors free
+#   make figures OPTIONS="--config mirror=/data"    whatever else Snakemake is to be told
 #   make test                     the tests, linters included
 #   make clean-environment        remove .venv; the next target makes it again
 
-SCALE  ?= reduced
-CORES  ?= all
-PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+SCALE   ?= reduced
+CORES   ?= all
+OPTIONS ?=
+PYTHON  ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
             $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 BIN       := $(CURDIR)/.venv/bin
 REPORT    := results/$(SCALE)/report.html
-SNAKEMAKE := "$(BIN)/snakemake" $(if $(filter-out reduced,$(SCALE)),--configfile config/$(SCALE).yaml)
+SNAKEMAKE := "$(BIN)/snakemake" $(if $(filter-out reduced,$(SCALE)),--configfile config/$(SCALE).yaml) $(OPTIONS)
 PROFILE   := --workflow-profile workflow/profiles/default
 DESKTOP   := $(if $(CI),,$(if $(filter Darwin,$(shell uname)),open,$(if $(DISPLAY)$(WAYLAND_DISPLAY),xdg-open)))
 
-export PATH := $(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONNOUSERSITE := 1
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV

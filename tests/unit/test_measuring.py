@@ -89,3 +89,27 @@ def test_a_foreign_table_is_refused(tmp_path):
     assert pq.read_table(tmp_path / "a.parquet").num_rows == 1
     with pytest.raises(ValueError, match="carries no provenance"):
         read_table(tmp_path / "a.parquet")
+
+
+def test_estimators_agree_on_a_linear_model(dataset, linear):
+    """All estimate one distance there: exactly, from below and from above."""
+    tables = {
+        "linear": measure(linear, dataset, "linear", images=10, norms=[2]),
+        "lipschitz": measure(linear, dataset, "lipschitz", images=10, samples=1),
+        "deepfool": measure(linear, dataset, "deepfool", images=10, overshoot=0.0005, norms=[2]),
+        "pgd": measure(linear, dataset, "pgd", images=10, eps=[1e-4], steps=2),
+    }
+    exact = tables["linear"]["linear_2"]
+    np.testing.assert_allclose(tables["lipschitz"]["lipschitz"], exact, rtol=1e-4)
+    np.testing.assert_allclose(tables["deepfool"]["d2"], exact, rtol=1e-3)
+    robust = tables["linear"]["correct"] & (exact > 1e-4)
+    assert tables["pgd"]["robust_0.0001"].tolist() == robust.tolist()
+    for table in tables.values():
+        assert table["image"].tolist() == tables["linear"]["image"].tolist()
+        assert table["prediction"].tolist() == tables["linear"]["prediction"].tolist()
+
+
+def test_the_linear_estimator_refuses_other_models(dataset):
+    deep = nn.Sequential(nn.Flatten(), nn.Linear(25, 4), nn.ReLU(), nn.Linear(4, 3)).eval()
+    with pytest.raises(ValueError, match="one linear layer and nothing else"):
+        measure(deep, dataset, "linear")

@@ -56,6 +56,12 @@ def test_raising_epochs_computes_only_the_new_ones(pipeline):
         ).read_bytes()
 
 
+def test_fewer_epochs_compute_nothing(pipeline):
+    pipeline.run(measurement(1))
+    pipeline.config["training"]["epochs"] = 1
+    assert pipeline.planned(measurement(1)) == set()
+
+
 def test_a_schedule_over_the_whole_run_makes_longer_training_a_new_run(pipeline):
     pipeline.config["training"] |= {"schedule": "triangular"}
     pipeline.run(measurement(3))

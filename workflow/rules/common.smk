@@ -100,6 +100,12 @@ def recipe(run, seed):
     }
 
 
+def kept_in_stretch(run, first, last):
+    """The epochs of a stretch whose checkpoints are kept; where the run ends does not matter."""
+    kept = config["runs"][run]["checkpoints"]
+    return [epoch for epoch in range(first, last + 1) if kept == "every" or epoch in kept]
+
+
 def previous_stretch(wildcards):
     """The stretch that a stretch goes on from, if it does not start at the initialization."""
     first = int(wildcards.first)

@@ -20,9 +20,7 @@ rule train:
         gpu=GPUS,
     params:
         recipe=lambda wildcards: recipe(wildcards.run, wildcards.seed),
-        keep=lambda wildcards: [
-            epoch for epoch in kept_epochs(config["runs"][wildcards.run]) if epoch <= int(wildcards.last)
-        ],
+        keep=lambda wildcards: kept_in_stretch(wildcards.run, int(wildcards.first), int(wildcards.last)),
         device=config["device"],
     message:
         "train {wildcards.run} (seed {wildcards.seed}) from epoch {wildcards.first} to {wildcards.last}"

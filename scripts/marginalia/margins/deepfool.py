@@ -180,7 +180,7 @@ class _Search:
             active, waiting = torch.cat([active, waiting[:room]]), waiting[room:]
             spread = self._spread(active)
             rows, points = active % len(self.images), self._points(active, spread)
-            logits = self.model(points)
+            logits, pull = linearize(self.model, points)
             best, predicted = logits.max(1)
             finite = torch.isfinite(logits).all(1)
             crossed = (best > logits.gather(1, self.label[rows, None])[:, 0]) & finite
@@ -189,12 +189,13 @@ class _Search:
             self.stuck[active] |= ~finite
             keep = ~(crossed | self.stuck[active] | (self.steps[active] >= self.max_steps))
             kept = keep.nonzero()[:, 0]
-            if len(kept) < len(active):
-                active, rows, points = active[kept], rows[kept], points[kept]
-                spread = self._spread(active)
-            if not len(active):
+            if not len(kept):
+                active = active[:0]
                 continue
-            logits, pull = linearize(self.model, points)
+            if len(kept) < len(active):
+                active, rows = active[kept], rows[kept]
+                spread = self._spread(active)
+                logits, pull = linearize(self.model, points[kept])
             gaps, normals = _differences(logits, pull, self.label[rows], self.others[rows])
             if spread is not None:
                 parts = normals.split([size for _, size in spread], dim=1)

@@ -1,0 +1,22 @@
+"""The sampled lower bound of wu2019 (theorem 3)."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from marginalia.estimators.predictions import measure as predict
+from marginalia.margins import lipschitz_bound
+
+
+def measure(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    radius: float = 5.0,
+    samples: int = 51200,
+    generator: torch.Generator | None = None,
+) -> dict[str, np.ndarray]:
+    """Columns ``prediction``, ``correct`` and ``lipschitz``, the l2 distance that the bound gives (pixel units)."""
+    bound = lipschitz_bound(model, images, radius=radius, samples=samples, generator=generator)
+    return {**predict(model, images, labels), "lipschitz": bound.cpu().numpy()}
