@@ -16,12 +16,12 @@ def choose(name: str = "auto", threads: int | None = None) -> torch.device:
     if threads is not None:
         torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    there = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    there += ["mps"] * torch.backends.mps.is_available() + ["cpu"]
     if name == "auto":
-        return torch.device(next(kind for kind, there in available.items() if there))
-    if not available.get(name.partition(":")[0], False):
-        there = ", ".join(kind for kind, found in available.items() if found)
-        raise ValueError(f"device: {name} is not available on this machine; it has {there}")
+        name = there[0]
+    if (f"{name}:0" if name == "cuda" else name) not in there:
+        raise ValueError(f"device: {name} is not available on this machine; it has {', '.join(there)}")
     return torch.device(name)
 
 
