@@ -214,8 +214,10 @@ class _Trainer:
 
     def state(self, identity: str) -> dict:
         random = {"cpu": torch.get_rng_state()}
-        if self.device.type != "cpu":
-            random[self.device.type] = getattr(torch, self.device.type).get_rng_state()
+        if self.device.type == "cuda":
+            random["cuda"] = torch.cuda.get_rng_state(self.device)
+        elif self.device.type == "mps":
+            random["mps"] = torch.mps.get_rng_state()
         return {
             "identity": identity,
             "epoch": self.epoch,
@@ -229,8 +231,10 @@ class _Trainer:
         self.model.load_state_dict(state["model_state_dict"])
         self.optimizer.load_state_dict(state["optimizer_state_dict"])
         torch.set_rng_state(state["random"]["cpu"])
-        if self.device.type in state["random"] and self.device.type != "cpu":
-            getattr(torch, self.device.type).set_rng_state(state["random"][self.device.type])
+        if self.device.type == "cuda" and "cuda" in state["random"]:
+            torch.cuda.set_rng_state(state["random"]["cuda"], self.device)
+        elif self.device.type == "mps" and "mps" in state["random"]:
+            torch.mps.set_rng_state(state["random"]["mps"])
 
     def _set_learning_rate(self, epochs_done: float) -> None:
         total = self.recipe.total_epochs

@@ -40,6 +40,34 @@ for paper, name, figure in FIGURES:
             "../../scripts/figure.py"
 
 
+rule claims:
+    input:
+        csvs=[
+            f"{RESULTS}/figures/{paper}/{name}.csv"
+            for paper, name, _ in FIGURES
+            if Path(workflow.basedir, f"scripts/marginalia/claims/{paper}.py").is_file()
+        ],
+    output:
+        csv=f"{RESULTS}/claims.csv",
+        markdown=f"{RESULTS}/claims.md",
+    log:
+        f"{LOGS}/claims.log",
+    benchmark:
+        f"{BENCHMARKS}/claims.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=5,
+    params:
+        scale=config["scale"],
+    message:
+        "check what the papers claim"
+    script:
+        "../../scripts/claims.py"
+
+
 rule gallery:
     input:
         pngs=[f"{RESULTS}/figures/{paper}/{name}.png" for paper, name, _ in FIGURES],

@@ -17,6 +17,6 @@ def measure(
     samples: int = 51200,
     generator: torch.Generator | None = None,
 ) -> dict[str, np.ndarray]:
-    """Columns ``prediction``, ``correct`` and ``lipschitz``, the l2 distance that the bound gives (pixel units)."""
+    """Columns ``prediction``, ``correct`` and ``lipschitz``, the bound (l2, pixel units)."""
     bound = lipschitz_bound(model, images, radius=radius, samples=samples, generator=generator)
     return {**predict(model, images, labels), "lipschitz": bound.cpu().numpy()}

@@ -8,7 +8,7 @@ from marginalia.margins import minimum_norm_attack
 
 
 def measure(model: nn.Module, images: Tensor, labels: Tensor, *, steps: int = 200) -> dict[str, np.ndarray]:
-    """Columns ``prediction``, ``correct``, ``minimum_norm`` (l2, pixel units, NaN if not found) and ``found``."""
+    """Columns ``prediction``, ``correct``, ``minimum_norm`` (l2, pixel units, or NaN) and ``found``."""
     margins = minimum_norm_attack(model, images, steps=steps)
     return {
         **predict(model, images, labels),

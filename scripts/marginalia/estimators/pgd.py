@@ -1,4 +1,4 @@
-"""Robust accuracy under projected gradient descent, with the share of masked gradients (wu2019, Tables 1 and 2)."""
+"""Robust accuracy under PGD, with the share of masked gradients (wu2019, Tables 1 and 2)."""
 
 from collections.abc import Sequence
 

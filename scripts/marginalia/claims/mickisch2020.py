@@ -1,0 +1,134 @@
+"""The three observations of Mickisch et al. 2020, each checked where the paper says that it was made."""
+
+from collections.abc import Iterator, Mapping
+
+import pandas as pd
+
+from marginalia.claims import Claim
+
+NORMS = {"d2": "l2", "dinf": "l-infinity"}
+NETWORKS = {
+    "fig01": "CNN",
+    "fig02": "CNN",
+    "fig07": "dense network",
+    "fig08": "dense network",
+    "fig12": "second CNN",
+}
+
+
+def check(tables: Mapping[str, pd.DataFrame]) -> list[Claim]:
+    """All claims, in the paper's order. ``tables`` are those of fig01 to fig12."""
+    return [*_standard(tables), *_adversarial(tables), *_incorrect(tables), *_stay_incorrect(tables)]
+
+
+def _standard(tables: Mapping[str, pd.DataFrame]) -> Iterator[Claim]:
+    """Observation 1: margins jump in the first epoch and sink from there on."""
+    downward, small = "a clear downward trend after the first epoch", "a small but visible fall"
+    places = (
+        ("fig01", "d2", downward),
+        ("fig01", "dinf", downward),
+        ("fig07", "d2", small),
+        ("fig12", "d2", "no figure: announced, and said to be similar"),
+        ("fig12", "dinf", "no figure: announced, and said to be similar"),
+    )
+    for figure, quantity, published in places:
+        for split in ("train", "test"):
+            margin = _trend(tables[figure], quantity, split=split)
+            first, last = margin.loc[0], margin.iloc[-1]
+            trained = margin.loc[1:]
+            trend = trained.rank().corr(trained.index.to_series())
+            yield Claim(
+                claim=f"1-{figure}-{quantity}-{split}",
+                statement=f"{NETWORKS[figure]}, standard training, {split} images: the average "
+                f"{NORMS[quantity]} margin jumps after the initialization, then sinks and never returns to its peak",
+                figure=figure,
+                published=published,
+                measured=f"{first:.3g} at epoch 0, peak {trained.max():.3g} at epoch {trained.idxmax()}, "
+                f"{last:.3g} at epoch {margin.index[-1]}; rank correlation with the epoch {trend:+.2f}",
+                holds=bool(trained.max() > first and last < trained.max() and trend < 0),
+            )
+
+
+def _adversarial(tables: Mapping[str, pd.DataFrame]) -> Iterator[Claim]:
+    """Observation 2: with adversarial training margins stay at a high level."""
+    pairs = (
+        ("fig01", "fig02", "d2", "a relatively high level, a slight downward trend"),
+        ("fig01", "fig02", "dinf", "a relatively high level, a slight downward trend"),
+        ("fig07", "fig08", "d2", "rather increasing, nearly twice as high as with standard training"),
+    )
+    for standard, adversarial, quantity, published in pairs:
+        for split in ("train", "test"):
+            one, other = (_trend(tables[figure], quantity, split=split) for figure in (standard, adversarial))
+            kept = [margin.iloc[-1] / margin.loc[1:].max() for margin in (one, other)]
+            ratio = other.iloc[-1] / one.iloc[-1]
+            yield Claim(
+                claim=f"2-{adversarial}-{quantity}-{split}",
+                statement=f"{NETWORKS[adversarial]}, {split} images: with adversarial training the average "
+                f"{NORMS[quantity]} margin stays higher, and nearer to its peak, than with standard training",
+                figure=adversarial,
+                published=published,
+                measured=f"{ratio:.2f} times that of standard training at epoch {other.index[-1]}; "
+                f"{kept[1]:.0%} of its peak, standard training {kept[0]:.0%}",
+                holds=bool(ratio > 1 and kept[1] > kept[0]),
+            )
+    margin = _trend(tables["fig09"], "dinf", split="test")
+    rise = margin.iloc[-1] / margin.loc[1]
+    yield Claim(
+        claim="2-fig09-dinf-test",
+        statement="dense network, adversarial training, test images: the average l-infinity margin rises",
+        figure="fig09",
+        published="steadily increasing",
+        measured=f"{margin.loc[1]:.3g} at epoch 1, {margin.iloc[-1]:.3g} at epoch {margin.index[-1]}",
+        holds=bool(rise > 1),
+    )
+
+
+def _incorrect(tables: Mapping[str, pd.DataFrame]) -> Iterator[Claim]:
+    """Observation 3: wrongly classified images lie closer to the boundary, and it moves towards them."""
+    places = (
+        ("fig04", "d2", "CNN, standard training"),
+        ("fig04", "dinf", "CNN, standard training"),
+        ("fig06", "dinf", "CNN, adversarial training"),
+        ("fig10", "d2", "second dense network, standard training"),
+        ("fig10", "dinf", "second dense network, standard training"),
+    )
+    for figure, quantity, where in places:
+        correct = _trend(tables[figure], quantity, correctness="correct").loc[1:]
+        incorrect = _trend(tables[figure], quantity, correctness="incorrect").loc[1:]
+        ratio = incorrect / correct
+        start, end = incorrect.iloc[0], incorrect.iloc[-1]
+        yield Claim(
+            claim=f"3-{figure}-{quantity}",
+            statement=f"{where}, test images: incorrectly classified images are closer to the boundary in "
+            f"{NORMS[quantity]} than correctly classified ones, at every epoch, and get closer",
+            figure=figure,
+            published="significantly closer, decreasing over training",
+            measured=f"{ratio.iloc[-1]:.0%} of the distance of correct ones at epoch {ratio.index[-1]} "
+            f"(at most {ratio.max():.0%}); incorrect ones from {start:.3g} at epoch 1 to {end:.3g}",
+            holds=bool(ratio.max() < 1 and end < start),
+        )
+
+
+def _stay_incorrect(tables: Mapping[str, pd.DataFrame]) -> Iterator[Claim]:
+    """Observation 3, Figure 5: most incorrect images of an epoch were incorrect before."""
+    flow = tables["fig05"]
+    stays = flow[(flow["from"] == "incorrect") & (flow["to"] == "incorrect")].set_index("epoch_to")
+    share = stays["share_of_to_percent"]
+    yield Claim(
+        claim="3-fig05",
+        statement="CNN, standard training, training images: the majority of the incorrect images of an epoch "
+        "has been incorrect at the epoch before",
+        figure="fig05",
+        published="the majority",
+        measured=", ".join(f"{value:.0f} % at epoch {epoch}" for epoch, value in share.items()),
+        holds=bool((share > 50).all()),
+    )
+
+
+def _trend(table: pd.DataFrame, quantity: str, **where: str) -> pd.Series:
+    """Means by epoch of the figure's own run (a model that somebody brought has no epoch)."""
+    rows = table[(table["quantity"] == quantity) & table["epoch"].notna()]
+    for column, value in where.items():
+        rows = rows[rows[column] == value]
+    means = rows.set_index(rows["epoch"].astype(int))["mean"].sort_index()
+    return means.rename(quantity)
