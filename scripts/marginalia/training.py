@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from math import isfinite
 from pathlib import Path
 
 import pandas as pd
@@ -209,6 +210,10 @@ class _Trainer:
         rows = []
         for split, pixels in (("train", self.train), ("test", self.test)):
             loss, error = evaluate(self.model, pixels)
+            if not isfinite(loss):
+                raise DivergedError(
+                    f"{self.recipe.name}: the {split} loss is {loss} after epoch {self.epoch}"
+                )
             rows.append({"epoch": self.epoch, "split": split, "loss": loss, "error": error})
         return rows
 

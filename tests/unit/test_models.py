@@ -13,7 +13,11 @@ PARAMETERS = {  # of the architectures as the papers describe them, for 28x28 im
     "mnist_lr": 7850,
     "mnist_mlp": 814090,
     "mnist_cnn": 312202,
+    "cifar_cnn": 851914,
+    "convnet_matconvnet": 115306,
     "lenet": 61706,
+    "lenet_matconvnet": 431080,
+    "lenet_small": 166406,
     "plain_cnn": 80202,
     "plain_dense": 269322,
 }
@@ -39,7 +43,7 @@ def test_parameter_names_of_wu2019():
 
 
 def test_unknown_architecture():
-    with pytest.raises(ValueError, match="no 'resnet' among the models: lenet"):
+    with pytest.raises(ValueError, match="no 'resnet' among the models: cifar_cnn, .*lenet, "):
         build("resnet")
 
 

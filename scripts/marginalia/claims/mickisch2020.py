@@ -44,7 +44,8 @@ def _standard(tables: Mapping[str, pd.DataFrame]) -> Iterator[Claim]:
                 figure=figure,
                 published=published,
                 measured=f"{first:.3g} at epoch 0, peak {trained.max():.3g} at epoch {trained.idxmax()}, "
-                f"{last:.3g} at epoch {margin.index[-1]}; rank correlation with the epoch {trend:+.2f}",
+                f"{last:.3g} at epoch {margin.index[-1]}; "
+                f"rank correlation with the epoch {trend:+.2f}",
                 holds=bool(trained.max() > first and last < trained.max() and trend < 0),
             )
 
