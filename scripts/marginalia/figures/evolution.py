@@ -108,8 +108,9 @@ def distributions(
 ) -> Plot:
     """Distributions of margins over the training images: a row a training method, a column an epoch.
 
-    Each group, correct and incorrect, has its own 100 %, so that a few incorrect images can be seen; a
-    group of fewer than ten is drawn image by image. Several seeds are taken together.
+    Each row has its own range of distances, the same at all epochs. Each group, correct and incorrect, has
+    its own 100 %, so that a few incorrect images can be seen; a group of fewer than ten is drawn image by
+    image. Several seeds are taken together.
 
     Returns:
         The figure, and a table: training, epoch, correctness, drawn ("bar", "tick" for a single image,
@@ -125,15 +126,16 @@ def distributions(
     }
     _check_epochs(tables, epochs)
     tables = {name: table[table["epoch"].isin(epochs)] for name, table in tables.items()}
-    found = pd.concat([table[column] for table in tables.values()]).dropna()
-    if found.empty:
-        raise ValueError(f"no margin {column} was found at the epochs {', '.join(map(str, epochs))}")
-    edges = np.linspace(0, float(found.max()), 1 + _bins(len(found) // (2 * len(epochs))))
 
     drawn = []
     with style.theme():
-        figure, axes = style.panels(2, len(epochs), height=4.4, sharex=True, sharey="row")
+        figure, axes = style.panels(2, len(epochs), height=4.4, sharex="row", sharey="row")
         for row, (training, table) in zip(axes, tables.items(), strict=True):
+            found = table[column].dropna()
+            if found.empty:
+                where = f"{training} training at the epochs {', '.join(map(str, epochs))}"
+                raise ValueError(f"no margin {column} was found with {where}")
+            edges = np.linspace(0, float(found.max()), 1 + _bins(len(found) // len(epochs)))
             for panel, epoch in zip(row, epochs, strict=True):
                 images = table[table["epoch"] == epoch]
                 labels = {}
