@@ -21,6 +21,7 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/margins.smk"
+include: "workflow/rules/linear.smk"
 include: "workflow/rules/figures.smk"
 
 
@@ -40,3 +41,4 @@ rule all:
             for paper, name, _ in FIGURES
             for kind in ("png", "pdf", "csv")
         ],
+        f"{RESULTS}/claims.csv",

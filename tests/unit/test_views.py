@@ -67,3 +67,23 @@ def test_changes_are_made_in_order():
     assert after.title == "X, centre 6x6, grey, centre 2x2"
     assert (after.train.images == expected).all()
     assert before.shape == (3, 11, 8)
+
+
+def classes(*keep):
+    return {"name": "classes", "settings": {"keep": list(keep)}}
+
+
+def test_classes_keeps_some_and_renumbers_them_in_the_order_given():
+    before = dataset()
+    after = views.change(before, [classes(5, 2)])
+    assert after.classes == ("f", "c")
+    assert after.train.labels.tolist() == [1, 0] and after.train.labels.dtype == np.int64
+    assert (after.train.images == before.train.images[[2, 5]]).all()
+    assert after.test.labels.tolist() == [1]
+    assert (after.title, after.note) == ("X, only f and c", "a note; 3 of 10 images")
+
+
+@pytest.mark.parametrize("keep", [[7], [-1, 0], [1, 1], []])
+def test_classes_that_cannot_be_kept_are_refused(keep):
+    with pytest.raises(ValueError, match="x has the labels 0 to 6"):
+        views.change(dataset(), [classes(*keep)])

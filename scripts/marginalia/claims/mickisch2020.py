@@ -40,7 +40,8 @@ def _standard(tables: Mapping[str, pd.DataFrame]) -> Iterator[Claim]:
             yield Claim(
                 claim=f"1-{figure}-{quantity}-{split}",
                 statement=f"{NETWORKS[figure]}, standard training, {split} images: the average "
-                f"{NORMS[quantity]} margin jumps after the initialization, then sinks and never returns to its peak",
+                f"{NORMS[quantity]} margin jumps after the initialization, then sinks and never returns to "
+                "its peak",
                 figure=figure,
                 published=published,
                 measured=f"{first:.3g} at epoch 0, peak {trained.max():.3g} at epoch {trained.idxmax()}, "

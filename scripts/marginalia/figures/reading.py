@@ -11,13 +11,17 @@ from marginalia.tables import read_table
 
 
 def read_measurements(paths: Iterable[str]) -> pd.DataFrame:
-    """Measurements of several checkpoints as one table, with columns ``epoch`` and ``seed``."""
+    """Measurements of several checkpoints as one table, with columns ``epoch`` and ``seed``.
+
+    A table of several epochs has its own column ``epoch``, and none in its provenance; what is no result of
+    a training (the SVM) has neither.
+    """
     frames, origins = [], []
     for path in paths:
         frame = read_table(path)
         origin = frame.attrs.pop(provenance.KEY)
         origins.append(origin)
-        frames.append(frame.assign(epoch=origin["epoch"], seed=origin["seed"]))
+        frames.append(frame.assign(**{key: origin[key] for key in ("epoch", "seed") if key in origin}))
     table = pd.concat(frames, ignore_index=True)
     table.attrs[provenance.KEY] = provenance.distinct(origins)
     return table

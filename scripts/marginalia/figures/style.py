@@ -12,6 +12,7 @@ from os import PathLike
 
 import matplotlib as mpl
 import numpy as np
+import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -24,6 +25,7 @@ NARROW = 4.6  # inches: a figure of one panel
 DPI = 200
 SMALL = 6.5  # points
 _NO_BREAK = "\u00a0"
+BLUE, ORANGE, GREEN, RED, VIOLET, BROWN, _, _, _, SKY = sns.color_palette("colorblind").as_hex()
 
 
 @dataclass(frozen=True)
@@ -37,17 +39,17 @@ class Look:
 
 
 LOOKS = {
-    "train": Look("#0173B2", "-", "o"),
-    "test": Look("#DE8F05", (0, (3.5, 1.5)), "s", "////"),
-    "correct": Look("#029E73", "-", "o"),
-    "incorrect": Look("#D55E00", (0, (3.5, 1.5)), "^", "/////"),
-    "standard": Look("#56B4E9", "-", "o"),
-    "adversarial": Look("#CC78BC", (0, (3.5, 1.5)), "D", "xxxx"),
+    "train": Look(BLUE, "-", "o"),
+    "test": Look(ORANGE, (0, (3.5, 1.5)), "s", "////"),
+    "correct": Look(GREEN, "-", "o"),
+    "incorrect": Look(RED, (0, (3.5, 1.5)), "^", "/////"),
+    "standard": Look(SKY, "-", "o"),
+    "adversarial": Look(VIOLET, (0, (3.5, 1.5)), "D", "xxxx"),
 }
 BROUGHT = (  # lines of models that a user brings, in this order, then from the beginning
     Look("0.15", (0, (7, 2.5)), ""),
-    Look("#CC78BC", (0, (7, 2.5, 1, 2.5)), ""),
-    Look("#CA9161", (0, (7, 2.5, 1, 1.5, 1, 2.5)), ""),
+    Look(VIOLET, (0, (7, 2.5, 1, 2.5)), ""),
+    Look(BROWN, (0, (7, 2.5, 1, 1.5, 1, 2.5)), ""),
 )
 
 LABELS = {

@@ -11,42 +11,45 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Backward = Callable[[Tensor], Tensor]
+# (gradients at the outputs, the rows that they belong to, or None for all) -> gradients at the inputs
+Backward = Callable[[Tensor, Tensor | None], Tensor]
 Layer = Callable[[Tensor], tuple[Tensor, Backward]]
 
+FEW_CHANNELS = 16  # of a convolution's input, below which its backward pass is faster with channels first
 FEW_TAPS = 32  # weights of one output channel, up to which a first convolution is a matrix product and shifts
 
 
 def compile_chain(model: nn.Module) -> list[Layer] | None:
     """The layers of ``model`` as functions ``x -> (y, backward)``, or None where a layer is not known here.
 
-    ``backward`` takes gradients ``[K * n, ...]`` of K functions at the n outputs and returns those at the inputs.
+    ``backward`` takes gradients ``[K * n, ...]`` of K functions at n of the outputs, and returns those at the
+    inputs.
     """
-    modules = _flat(model)
-    if modules is None:
+    modules = layers_in_order(model)
+    if not modules:
         return None
-    modules = [module for module in modules if type(module) not in (nn.Identity, nn.Dropout, nn.Dropout2d)]
     for place in range(len(modules) - 1):
         # The greatest of rectified values is the rectified greatest value, and there are fewer of those.
         if type(modules[place]) is nn.ReLU and type(modules[place + 1]) is nn.MaxPool2d:
             modules[place], modules[place + 1] = modules[place + 1], modules[place]
-    layers = [_layer(module) for module in modules]
-    return None if None in layers or not layers else layers
+    layers = [layer_of(module) for module in modules]
+    return None if None in layers else layers
 
 
-def _flat(module: nn.Module) -> list[nn.Module] | None:
-    """The layers of nested Sequentials in order; None where a hook could change what they do."""
-    if any(
-        getattr(module, hooks, None) for hooks in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks")
-    ):
+def layers_in_order(model: nn.Module) -> list[nn.Module] | None:
+    """The layers of nested Sequentials, less those idle in eval mode; None where there are hooks."""
+    if model._forward_hooks or model._forward_pre_hooks or model._backward_hooks:
         return None
-    if type(module) is not nn.Sequential:
-        return [module]
-    parts = [_flat(child) for child in module]
+    if type(model) in (nn.Identity, nn.Dropout, nn.Dropout2d):
+        return []
+    if type(model) is not nn.Sequential:
+        return [model]
+    parts = [layers_in_order(child) for child in model]
     return None if None in parts else [layer for part in parts for layer in part]
 
 
-def _layer(module: nn.Module) -> Layer | None:
+def layer_of(module: nn.Module) -> Layer | None:
+    """``module`` as a function ``x -> (y, backward)``, or None if it is not known here."""
     makers: dict[type, Callable[[Any], Layer | None]] = {
         nn.Linear: _linear,
         nn.Conv2d: _convolution,
@@ -62,21 +65,20 @@ def _linear(module: nn.Linear) -> Layer:
     weight, bias = module.weight, module.bias
 
     def forward(x: Tensor) -> tuple[Tensor, Backward]:
-        return F.linear(x, weight, bias), lambda gradient: gradient @ weight
+        return F.linear(x, weight, bias), lambda gradient, rows: gradient @ weight
 
     return forward
 
 
 def _relu(x: Tensor) -> tuple[Tensor, Backward]:
     y = x.relu()
-    active: list[Tensor] = []
+    active = _Rows(lambda: (y > 0).to(y.dtype))
 
-    def backward(gradient: Tensor) -> Tensor:
-        if not active:
-            active.append((y > 0).to(y.dtype))
-        if len(gradient) == len(y):
-            return gradient.mul_(active[0])
-        return gradient.unflatten(0, (-1, len(y))).mul_(active[0]).flatten(0, 1)
+    def backward(gradient: Tensor, rows: Tensor | None) -> Tensor:
+        mask = active.of(rows, gradient)
+        if len(gradient) == len(mask):
+            return gradient.mul_(mask)
+        return gradient.unflatten(0, (-1, len(mask))).mul_(mask).flatten(0, 1)
 
     return y, backward
 
@@ -86,7 +88,7 @@ def _flatten(module: nn.Flatten) -> Layer | None:
         return None
 
     def forward(x: Tensor) -> tuple[Tensor, Backward]:
-        def backward(gradient: Tensor) -> Tensor:
+        def backward(gradient: Tensor, rows: Tensor | None) -> Tensor:
             gradient = gradient.view(-1, *x.shape[1:])
             return channels_last(gradient) if x.ndim == 4 else gradient
 
@@ -104,14 +106,16 @@ def _max_pool(module: nn.MaxPool2d) -> Layer:
 
     def forward(x: Tensor) -> tuple[Tensor, Backward]:
         y, where = F.max_pool2d(x, kernel, stride, padding, dilation, ceil, return_indices=True)
+        places = _Rows(lambda: where)
 
-        def backward(gradient: Tensor) -> Tensor:
-            functions = len(gradient) // len(x)
+        def backward(gradient: Tensor, rows: Tensor | None) -> Tensor:
+            index = places.of(rows, gradient)
+            if len(gradient) > len(index):
+                index = index.repeat(len(gradient) // len(index), 1, 1, 1)
             # The operator reads its second argument's shape and layout, not its values.
-            like, index = x, where
-            if functions > 1:
-                like = channels_last(x.new_empty(len(gradient), *x.shape[1:]))
-                index = channels_last(where.repeat(functions, 1, 1, 1))
+            like = x.new_empty(len(index), *x.shape[1:])
+            if not channels_first(gradient):
+                like, index = channels_last(like), channels_last(index)
             return torch.ops.aten.max_pool2d_with_indices_backward(
                 gradient, like, kernel, stride, padding, dilation, ceil, index
             )
@@ -132,9 +136,11 @@ def _convolution(module: nn.Conv2d) -> Layer | None:
         x = channels_last(x)
         size = x.shape[2:]
 
-        def backward(gradient: Tensor) -> Tensor:
+        def backward(gradient: Tensor, rows: Tensor | None) -> Tensor:
             if few and gradient.device.type == "cpu":
                 return _shift_and_add(gradient, weight, size, padding)
+            if weight.shape[1] < FEW_CHANNELS:
+                gradient = gradient.contiguous()
             rest = [
                 length - ((out - 1) * step - 2 * pad + gap * (taps - 1) + 1)
                 for length, out, step, pad, gap, taps in zip(
@@ -163,6 +169,31 @@ def _shift_and_add(
                 full[:, channel, row : row + height, column : column + width] += taps[channel, row, column]
     top, left = padding
     return full[:, :, top : top + size[0], left : left + size[1]]
+
+
+class _Rows:
+    """Something known of every image; some rows of it, in the layout of a gradient, picked once."""
+
+    def __init__(self, make: Callable[[], Tensor]) -> None:
+        self.make, self.all = make, None
+        self.rows: Tensor | None = None
+        self.some: dict[bool, Tensor] = {}
+
+    def of(self, rows: Tensor | None, like: Tensor) -> Tensor:
+        if self.all is None:
+            self.all = self.make()
+        if self.rows is not rows:
+            self.rows, self.some = rows, {}
+        first = channels_first(like)
+        if first not in self.some:
+            some = self.all if rows is None else self.all[rows]
+            self.some[first] = some.contiguous() if first else channels_last(some)
+        return self.some[first]
+
+
+def channels_first(x: Tensor) -> bool:
+    """Whether ``x`` is laid out in the order of its axes."""
+    return x.ndim != 4 or x.is_contiguous()
 
 
 def channels_last(x: Tensor) -> Tensor:

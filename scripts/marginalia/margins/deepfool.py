@@ -18,7 +18,8 @@ from marginalia.margins.checks import (
     check_subspaces,
     prepare,
 )
-from marginalia.margins.gradients import Pull, images_at_once, linearize
+from marginalia.margins.gradients import images_at_once, linearize
+from marginalia.margins.subspaces import Subspaces
 
 FIRST_NOISE = 0.01  # standard deviation of the noise in the first retry, pixel units
 NOISE_GROWTH = 1.5  # from each retry to the next
@@ -139,6 +140,7 @@ class _Search:
         self.model, self.images, self.shape = model, x.flatten(1), x.shape[1:]
         self.norm, self.subspaces, self.max_steps = norm, subspaces, max_steps
         self.stretch, self.candidates = 1 + overshoot, candidates
+        self.projection = None if subspaces is None else Subspaces(model, subspaces, self.shape)
         spaces = 1 if subspaces is None else len(subspaces)
         self.count = spaces * len(x)
         self.batch = images_at_once(model, x, candidates - 1) if len(x) else 1
@@ -162,12 +164,12 @@ class _Search:
             ranked = logits.argsort(dim=1, descending=True, stable=True)[:, : self.candidates]
             labels.append(ranked[:, 0])
             others.append(ranked[:, 1:])
-            gaps, normals = _differences(logits, pull, ranked[:, 0], ranked[:, 1:])
+            gaps, seeds = _differences(logits, ranked[:, 0], ranked[:, 1:])
             if self.subspaces is None:
-                self._step(rows, logits, gaps, normals)
+                self._step(rows, logits, gaps, pull(seeds).flatten(2))
                 continue
-            for space, basis in enumerate(self.subspaces):
-                self._step(rows + space * len(self.images), logits, gaps, normals @ basis)
+            for space, normals in enumerate(self.projection.project_on_all(pull, seeds)):
+                self._step(rows + space * len(self.images), logits, gaps, normals)
         empty = torch.zeros(0, dtype=torch.int64, device=self.images.device)
         self.label = torch.cat(labels) if labels else empty
         self.others = torch.cat(others) if others else empty.view(0, self.candidates - 1)
@@ -192,17 +194,16 @@ class _Search:
             if not len(kept):
                 active = active[:0]
                 continue
+            some = None
             if len(kept) < len(active):
                 active, rows = active[kept], rows[kept]
-                spread = self._spread(active)
-                logits, pull = linearize(self.model, points[kept])
-            gaps, normals = _differences(logits, pull, self.label[rows], self.others[rows])
-            if spread is not None:
-                parts = normals.split([size for _, size in spread], dim=1)
-                projected = [
-                    part @ self.subspaces[space] for part, (space, _) in zip(parts, spread, strict=True)
-                ]
-                normals = torch.cat(projected, dim=1)
+                spread, logits = self._spread(active), logits[kept]
+                some = kept
+            gaps, seeds = _differences(logits, self.label[rows], self.others[rows])
+            if spread is None:
+                normals = pull(seeds, some).flatten(2)
+            else:
+                normals = self.projection.project(pull, seeds, spread, some)
             self._step(active, logits, gaps, normals)
 
     def restart(self, problems: Tensor, attempt: int, sigma: float, seed: int) -> None:
@@ -288,13 +289,13 @@ class _Search:
         return list(zip(spaces.tolist(), sizes.tolist(), strict=True))
 
 
-def _differences(logits: Tensor, pull: Pull, labels: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
-    """f_k - f_p ``[K, n]`` and gradients ``[K, n, D]``, for k in ``others [n, K]`` and p in ``labels [n]``."""
+def _differences(logits: Tensor, labels: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+    """f_k - f_p ``[K, n]``, and as seeds ``[K, n, C]``: k in ``others [n, K]``, p in ``labels [n]``."""
     gaps = logits.gather(1, others) - logits.gather(1, labels[:, None])
     seeds = logits.new_zeros(others.shape[1], *logits.shape)
     seeds.scatter_(2, others.T[:, :, None], 1)
     seeds.scatter_(2, labels.expand(len(seeds), -1)[:, :, None], -1)
-    return gaps.T, pull(seeds).flatten(2)
+    return gaps.T, seeds
 
 
 def _draw_seed(generator: torch.Generator | None) -> int:

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from marginalia.margins.chain import Layer, compile_chain
 
-Pull = Callable[[Tensor], Tensor]
+Pull = Callable[..., Tensor]
+Then = Callable[[Tensor], Tensor]
 
 # Working sets that were fastest: about half of a desktop processor's last cache, a share of a GPU's memory.
 CACHE_BYTES = 16 * 2**20
@@ -25,6 +26,9 @@ def linearize(model: nn.Module, points: Tensor) -> tuple[Tensor, Pull]:
 
     ``pull(seeds)`` takes ``[K, n, C]`` and returns ``[K, n, ...]``: for each of K functions
     ``sum_c seeds[k, i, c] * logit_c`` its gradient at point i. Gradients of the parameters are not computed.
+    ``pull(seeds, rows)`` does so at some of the points only, given by their numbers. Of a chain of layers,
+    ``pull(seeds, rows, skip, then)`` leaves the first layers out and returns what ``then`` makes of the
+    gradients there, ``[K * n, ...]`` of some of the functions at a time.
     """
     layers = compile_chain(model)
     return _by_autograd(model, points) if layers is None else _by_layers(layers, points)
@@ -37,16 +41,19 @@ def _by_layers(layers: list[Layer], points: Tensor) -> tuple[Tensor, Pull]:
             value, backward = layer(value)
             backwards.append(backward)
 
-    def pull(seeds: Tensor) -> Tensor:
-        together = max(1, CPU_ROWS // len(points)) if points.device.type == "cpu" else len(seeds)
+    def pull(seeds: Tensor, rows: Tensor | None = None, skip: int = 0, then: Then | None = None) -> Tensor:
+        count = seeds.shape[1]
+        together = max(1, CPU_ROWS // max(1, count)) if points.device.type == "cpu" else len(seeds)
         blocks = []
         with torch.no_grad():
             for block in seeds.split(together):
                 gradient = block.reshape(-1, block.shape[2])
-                for backward in reversed(backwards):
-                    gradient = backward(gradient)
-                blocks.append(gradient.reshape(len(block), *points.shape))
-        return torch.cat(blocks) if len(blocks) > 1 else blocks[0]
+                for backward in reversed(backwards[skip:]):
+                    gradient = backward(gradient, rows)
+                gradient = then(gradient) if then else gradient.flatten(1)
+                blocks.append(gradient.unflatten(0, (len(block), count)))
+        gradients = torch.cat(blocks) if len(blocks) > 1 else blocks[0]
+        return gradients if then else gradients.unflatten(2, points.shape[1:])
 
     return value, pull
 
@@ -56,7 +63,9 @@ def _by_autograd(model: nn.Module, points: Tensor) -> tuple[Tensor, Pull]:
         leaf = points.detach().requires_grad_(True)
         logits = model(leaf)
 
-    def pull(seeds: Tensor) -> Tensor:
+    def pull(seeds: Tensor, rows: Tensor | None = None) -> Tensor:
+        if rows is not None:  # autograd knows no rows: what it keeps is not ours to pick from
+            return _by_autograd(model, points[rows])[1](seeds)
         if not logits.requires_grad:
             return points.new_zeros(len(seeds), *points.shape)
         if len(seeds) > 1 and _batch_backward(model, points):

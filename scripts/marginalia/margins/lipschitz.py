@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from marginalia.margins.chain import layer_of, layers_in_order
 from marginalia.margins.checks import check_count, check_positive, prepare
 from marginalia.margins.gradients import images_at_once, linearize
 
@@ -25,9 +26,9 @@ def lipschitz_bound(
 ) -> Tensor:
     """``min(radius, min_k (f_p - f_k)(x) / L_k)``: how far the decision boundary is at least.
 
-    L_k, the Lipschitz constant of ``f_p - f_k`` in the ball of ``radius`` around the image, is estimated by the
-    greatest gradient norm at points uniform in the ball, so that the bound is an estimate too; it is exact
-    for a linear network, where one sample is enough. Its value falls as samples are added.
+    L_k, the Lipschitz constant of ``f_p - f_k`` in the ball of ``radius`` around the image, is estimated by
+    the greatest gradient norm at points uniform in the ball, so that the bound is an estimate too; it is
+    exact for a linear network, where one sample is enough. Its value falls as samples are added.
 
     All images get the same offsets. Each image's estimate has the law that it would have with its own,
     does not depend on the other images of the call, and needs a fraction of the random numbers.
@@ -82,15 +83,10 @@ def uniform_in_ball(count: int, x: Tensor, radius: float, generator: torch.Gener
 
 def one_hidden_layer(model: nn.Module) -> tuple[nn.Linear, nn.Linear] | None:
     """Both layers of a network that is linear, ReLU, linear on flattened pixels, or None for any other."""
-    if type(model) is not nn.Sequential or model._forward_hooks or model._forward_pre_hooks:
-        return None
-    inert = (nn.Identity, nn.Dropout)
-    layers = [layer for layer in model if type(layer) not in inert]
-    if layers and type(layers[0]) is nn.Flatten and (layers[0].start_dim, layers[0].end_dim) == (1, -1):
+    layers = layers_in_order(model) if type(model) is nn.Sequential else None
+    if layers and type(layers[0]) is nn.Flatten and layer_of(layers[0]) is not None:
         layers = layers[1:]
-    if [type(layer) for layer in layers] != [nn.Linear, nn.ReLU, nn.Linear]:
-        return None
-    if any(layer._forward_hooks or layer._forward_pre_hooks for layer in model):
+    if not layers or [type(layer) for layer in layers] != [nn.Linear, nn.ReLU, nn.Linear]:
         return None
     return layers[0], layers[2]
 
@@ -124,8 +120,8 @@ def _general(model: nn.Module, x: Tensor) -> Steepest:
 def _one_hidden_layer(layers: tuple[nn.Linear, nn.Linear], x: Tensor) -> Steepest:
     """The same for ``out(relu(into(x)))``, whose gradient is a product of weights and activation pattern.
 
-    Most hidden units keep their state in all the ball. With V the units that vary in a block, the squared norm
-    of ``c + W_V^T (d * a)`` is a quadratic form in the pattern a, of a matrix as wide as V (c: what the units
+    Many hidden units keep their state in all the ball. With V those that vary in a block, the squared norm of
+    ``c + W_V^T (d * a)`` is a quadratic form in the pattern a, of a matrix as wide as V (c: what the units
     that are always active contribute; d: the difference of output weights).
     """
     into, out = layers

@@ -23,11 +23,12 @@ def minimum_norm_attack(
 ) -> Margins:
     """The nearest image in l2 that the model predicts as another class, as far as the attack finds it.
 
-    The Fast Minimum-Norm attack (Pintor et al. 2021): descent on the logit difference with normalized gradients on
-    a sphere whose radius shrinks where the prediction has changed and grows where it has not. It starts from
-    DeepFool's point where that holds in the box, and ends with a bisection towards the image, so that
-    without a box its distance is never above DeepFool's. The logit difference has a gradient where the
-    cross-entropy has none; an image that passes as robust for a masked gradient does not pass here.
+    The Fast Minimum-Norm attack (Pintor et al. 2021): descent on the logit difference with normalized
+    gradients, in a ball whose radius shrinks where the prediction has changed and grows where it has not. Two
+    things are added: gradients that lead out of the box are left out before they are normalized, and it
+    starts from DeepFool's point and ends with a bisection towards the image, so that without a box its
+    distance is never above DeepFool's. The logit difference has a gradient where the cross-entropy has none:
+    an image that passes for robust because its gradient is masked does not pass here.
 
     Args:
         model: any module in eval mode that returns logits ``[N, C]``.
@@ -140,6 +141,7 @@ def _bisect(
 
 
 def _rival(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-    """The most likely other class, and its logit less that of the label."""
+    """The most likely other class, and its logit less that of the label, less what rounding could add."""
     greatest, rival = logits.scatter(1, label[:, None], float("-inf")).max(1)
-    return rival, greatest - logits.gather(1, label[:, None])[:, 0]
+    rounding = 16 * torch.finfo(logits.dtype).eps * logits.abs().amax(1)
+    return rival, greatest - logits.gather(1, label[:, None])[:, 0] - rounding

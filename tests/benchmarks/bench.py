@@ -1,0 +1,165 @@
+"""Speed of the margin engine against its peers: a Markdown table of ratios.
+
+    python tests/benchmarks/bench.py                     every row
+    python tests/benchmarks/bench.py --rows deepfool pgd    some of them
+    python tests/benchmarks/bench.py --data mnist.npz --checkpoint mnist_cnn=FILE
+
+Ours and the peer's calls alternate in this process; the ratio is that of the medians, after one warm-up.
+Where the peer is a plain loop, it does a part of the images (--loop-images) and its time is scaled up: its
+images are independent of each other. The share of the peak is the operations that our call counts
+(multiplications and additions of matrix products and convolutions) over its time and over the rate of a large
+matrix product.
+
+Without --data, the digits that come with scikit-learn stand in for MNIST; without --checkpoint, networks are
+trained for a few epochs first. Peers are optional packages: foolbox and torchvision.
+"""
+
+import argparse
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
+
+import torch  # noqa: E402
+from rows import ROWS, Row, Setting, train_network  # noqa: E402
+from torch import nn  # noqa: E402
+from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
+
+from marginalia.dataset import Dataset  # noqa: E402
+from marginalia.models import build  # noqa: E402
+
+
+def main() -> None:
+    options = parse()
+    device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if device.type == "cpu":
+        torch.set_num_threads(options.threads)
+    if options.data:
+        dataset = Dataset.load(options.data)
+    else:
+        from marginalia.sources.digits import read
+
+        dataset = read()
+    checkpoints = dict(pair.split("=", 1) for pair in options.checkpoint)
+
+    @cache
+    def networks(name: str) -> nn.Module:
+        if name not in checkpoints:
+            return train_network(name, dataset, device, options.epochs)
+        state = torch.load(checkpoints[name], weights_only=True, map_location=device)
+        model = build(name).to(device)
+        model.load_state_dict(state.get("model_state_dict", state))
+        return model.eval()
+
+    count = min(1000, len(dataset.test.labels))
+    images = torch.from_numpy(dataset.test.images[:count]).to(device)
+    images = images.float() / 255 if images.dtype == torch.uint8 else images
+    labels = torch.from_numpy(dataset.test.labels[:count]).to(device)
+    if count < 1000:  # stand-in data: as many images as the row asks for, each several times
+        repeat = -(-1000 // count)
+        images, labels = images.repeat(repeat, 1, 1, 1)[:1000], labels.repeat(repeat)[:1000]
+    setting = Setting(images, labels, dataset, networks, options.loop_images, device)
+
+    peak = peak_rate(device)
+    print(
+        f"{describe(device)}; {peak / 1e9:.0f} GFLOP/s in a large float32 matrix product; {dataset.title}\n"
+    )
+    print("| work | peer | ours | peer's | ratio | aim | share of peak | both found |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
+    for name in options.rows:
+        try:
+            row = ROWS[name](setting)
+        except ImportError as error:
+            print(f"| {name} | left out: {error} | | | | | | |")
+            continue
+        print(line(row, options.runs, device, peak), flush=True)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--rows", nargs="+", choices=ROWS, default=list(ROWS), help="which rows (default: all)"
+    )
+    parser.add_argument("--runs", type=int, default=5, help="alternating runs after the warm-up (default: 5)")
+    parser.add_argument("--threads", type=int, default=2, help="on a CPU (default: 2)")
+    parser.add_argument("--device", help="default: cuda where there is one, else cpu")
+    parser.add_argument(
+        "--data", type=Path, help="a dataset as the pipeline stores it (.npz) in place of digits"
+    )
+    parser.add_argument(
+        "--checkpoint",
+        action="append",
+        default=[],
+        metavar="ARCHITECTURE=FILE",
+        help="weights of a trained network",
+    )
+    parser.add_argument("--epochs", type=int, default=3, help="to train what has no checkpoint (default: 3)")
+    parser.add_argument(
+        "--loop-images", type=int, default=2, help="images that a plain loop does (default: 2)"
+    )
+    return parser.parse_args()
+
+
+def line(row: Row, runs: int, device: torch.device, peak: float) -> str:
+    """Measure a row and write it as a line of the table."""
+    counter = FlopCounterMode(display=False)
+    with counter:
+        row.ours()  # also our warm-up
+    row.theirs()
+    ours, theirs = [], []
+    for _ in range(runs):
+        seconds, found = timed(row.ours, device)
+        ours.append(seconds)
+        seconds, expected = timed(row.theirs, device)
+        theirs.append(seconds / row.share)
+    mine, other = statistics.median(ours), statistics.median(theirs)
+    spread = sorted(b / a for a, b in zip(ours, theirs, strict=True))
+    share = counter.get_total_flops() / mine / peak
+    aim = row.least[device.type != "cpu"]
+    return (
+        f"| {row.work} | {row.peer} | {mine:.2f} s | {other:.2f} s | {other / mine:.1f}x "
+        f"({spread[0]:.1f} to {spread[-1]:.1f}) | {aim:g}x | {share:.0%} | {row.compare(found, expected)} |"
+    )
+
+
+def timed(call: Callable[[], Any], device: torch.device) -> tuple[float, Any]:
+    """Seconds that a call takes, and what it returns."""
+    synchronize(device)
+    start = time.perf_counter()
+    result = call()
+    synchronize(device)
+    return time.perf_counter() - start, result
+
+
+def synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def peak_rate(device: torch.device) -> float:
+    """Operations a second of the fastest of some large float32 matrix products."""
+    size = 2048 if device.type == "cpu" else 8192
+    a, b = torch.randn(2, size, size, device=device)
+    a @ b
+    return max(2 * size**3 / timed(lambda: a @ b, device)[0] for _ in range(10))
+
+
+def describe(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)}, torch {torch.__version__}"
+    threads = torch.get_num_threads()
+    return f"{platform.processor() or platform.machine()}, {threads} threads, torch {torch.__version__}"
+
+
+if __name__ == "__main__":
+    main()

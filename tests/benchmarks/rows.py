@@ -1,0 +1,201 @@
+"""The rows of the benchmark: what is measured, against whom, and whether both found the same."""
+
+import copy
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import peers
+import torch
+from torch import Tensor, nn
+
+from marginalia.attacks import pgd
+from marginalia.dataset import Dataset
+from marginalia.dct import diagonal_subspaces
+from marginalia.margins import deepfool, lipschitz_bound
+from marginalia.models import build
+from marginalia.training import Pixels
+
+
+@dataclass
+class Row:
+    """One line of the table. ``share`` is the part of the work that the peer's call does."""
+
+    work: str
+    peer: str
+    least: tuple[float, float]  # ratio aimed at: CPU, GPU
+    ours: Callable[[], Any]
+    theirs: Callable[[], Any]
+    compare: Callable[[Any, Any], str]
+    share: float = 1.0
+    note: str = ""
+
+
+@dataclass
+class Setting:
+    """What the rows share: images and labels on the device, networks by name, how much a plain loop does."""
+
+    images: Tensor
+    labels: Tensor
+    dataset: Dataset
+    networks: Callable[[str], nn.Module]
+    loop_images: int
+    device: torch.device
+
+
+def deepfool_foolbox(setting: Setting) -> Row:
+    from foolbox import PyTorchModel
+    from foolbox.attacks import L2DeepFoolAttack
+    from foolbox.criteria import Misclassification
+
+    model, x = setting.networks("mnist_cnn"), setting.images[:500]
+    label = model(x).argmax(1)
+    attack = L2DeepFoolAttack(steps=50, candidates=None, overshoot=0.02)
+    wrapped = PyTorchModel(model, bounds=(-1e6, 1e6), device=setting.device)
+
+    def theirs() -> Tensor:
+        return (attack.run(wrapped, x, Misclassification(label)) - x).flatten(1).norm(dim=1)
+
+    return Row(
+        work=f"deepfool l2, mnist_cnn, {len(x)} test images, 10 classes",
+        peer="foolbox",
+        least=(6, 10),
+        ours=lambda: deepfool(model, x, max_steps=50).distance,
+        theirs=theirs,
+        compare=_distances,
+    )
+
+
+def deepfool_subspaces(setting: Setting) -> Row:
+    model, x = setting.networks("lenet"), setting.images[:100]
+    subspaces = diagonal_subspaces((1, 28, 28)).to(setting.device)
+    few = x[: setting.loop_images]
+    return Row(
+        work=f"deepfool in {len(subspaces)} DCT subspaces, LeNet, {len(x)} images",
+        peer="one image and class at a time",
+        least=(40, 200),
+        ours=lambda: deepfool(model, x, subspaces=subspaces).distance,
+        theirs=lambda: peers.subspace_deepfool(model, few, subspaces),
+        compare=lambda ours, theirs: _distances(ours[:, : len(few)].flatten(), theirs.flatten()),
+        share=len(few) / len(x),
+    )
+
+
+def lipschitz_cnn(setting: Setting) -> Row:
+    return _lipschitz(setting, "mnist_cnn", samples=1024, least=(4, 10), count=8)
+
+
+def lipschitz_mlp(setting: Setting) -> Row:
+    return _lipschitz(setting, "mnist_mlp", samples=51200, least=(2.5, 5), count=min(8, setting.loop_images))
+
+
+def _lipschitz(setting: Setting, name: str, samples: int, least: tuple[float, float], count: int) -> Row:
+    model, x = setting.networks(name), setting.images[:8]
+    return Row(
+        work=f"lipschitz_bound, {name}, 8 images x {samples} samples",
+        peer="one image and class at a time",
+        least=least,
+        ours=lambda: lipschitz_bound(model, x, samples=samples),
+        theirs=lambda: peers.lipschitz_bound(model, x[:count], samples=samples),
+        compare=lambda ours, theirs: _ratio("mean bound", ours[:count].mean(), theirs.mean()),
+        share=count / 8,
+    )
+
+
+def pgd_foolbox(setting: Setting) -> Row:
+    from foolbox import PyTorchModel
+    from foolbox.attacks import L2PGD
+    from foolbox.criteria import Misclassification
+
+    model = setting.networks("mnist_cnn")
+    x, y = setting.images[:1000], setting.labels[:1000]
+    attack = L2PGD(abs_stepsize=0.01, steps=100)
+    wrapped = PyTorchModel(model, bounds=(0, 1), device=setting.device)
+
+    def accuracy(points: Tensor) -> Tensor:
+        with torch.no_grad():
+            return torch.cat([model(part).argmax(1) for part in points.split(100)]).eq(y).float().mean()
+
+    return Row(
+        work=f"pgd l2, mnist_cnn, {len(x)} images, 100 steps",
+        peer="foolbox",
+        least=(1.5, 3),
+        ours=lambda: pgd(model, x, y, eps=1.0, steps=100, step_size=0.01),
+        theirs=lambda: attack.run(wrapped, x, Misclassification(y), epsilon=1.0),
+        compare=lambda ours, theirs: f"accuracy {accuracy(ours):.3f}, peer {accuracy(theirs):.3f}",
+    )
+
+
+def training_epoch(setting: Setting) -> Row:
+    from torch.utils.data import DataLoader
+    from torchvision.datasets import MNIST
+    from torchvision.transforms import ToTensor
+
+    images, labels = setting.dataset.train.images, setting.dataset.train.labels
+    if images.dtype != np.uint8 or images.shape[1:] != (1, 28, 28):
+        raise ValueError("this row needs images of one channel, 28x28 bytes")
+    repeat = -(-60000 // len(images))
+    split = type(setting.dataset.train)(
+        np.tile(images, (repeat, 1, 1, 1))[:60000], np.tile(labels, repeat)[:60000]
+    )
+    folder = Path(tempfile.mkdtemp(prefix="bench-"))
+    _write_idx(folder / "MNIST/raw", split.images[:, 0], split.labels)
+    loader = DataLoader(MNIST(folder, transform=ToTensor()), batch_size=128, shuffle=True, num_workers=2)
+    pixels = Pixels(split, setting.device)
+    start = setting.networks("mnist_cnn")
+    return Row(
+        work="training epoch, mnist_cnn, 60000 images, batch 128",
+        peer="DataLoader over torchvision's MNIST, 2 workers",
+        least=(1.5, 15),
+        ours=lambda: _train_epoch(copy.deepcopy(start), pixels),
+        theirs=lambda: peers.train_epoch(copy.deepcopy(start), loader),
+        compare=lambda ours, theirs: f"last loss {ours:.3f}, peer {theirs:.3f}",
+    )
+
+
+def _train_epoch(model: nn.Module, pixels: Pixels) -> float:
+    """The pipeline's training step, on the pipeline's loader."""
+    return peers.train_epoch(model, pixels.shuffled(128))
+
+
+def _write_idx(folder: Path, images: np.ndarray, labels: np.ndarray) -> None:
+    folder.mkdir(parents=True)
+    header = np.array([0x803, *images.shape], ">i4").tobytes()
+    (folder / "train-images-idx3-ubyte").write_bytes(header + images.tobytes())
+    header = np.array([0x801, len(labels)], ">i4").tobytes()
+    (folder / "train-labels-idx1-ubyte").write_bytes(header + labels.astype(np.uint8).tobytes())
+
+
+def _distances(ours: Tensor, theirs: Tensor) -> str:
+    both = ours.isfinite() & theirs.isfinite()
+    median = (ours[both] / theirs[both] - 1).abs().median()
+    return (
+        _ratio("mean distance", ours[both].mean(), theirs[both].mean()) + f", median difference {median:.2%}"
+    )
+
+
+def _ratio(what: str, ours: Tensor, theirs: Tensor) -> str:
+    return f"{what} {float(ours):.4f}, peer {float(theirs):.4f} ({float(ours / theirs - 1):+.2%})"
+
+
+ROWS: dict[str, Callable[[Setting], Row]] = {
+    "deepfool": deepfool_foolbox,
+    "subspaces": deepfool_subspaces,
+    "lipschitz-cnn": lipschitz_cnn,
+    "lipschitz-mlp": lipschitz_mlp,
+    "pgd": pgd_foolbox,
+    "epoch": training_epoch,
+}
+
+
+def train_network(name: str, dataset: Dataset, device: torch.device, epochs: int) -> nn.Module:
+    """A network of that architecture, trained for a few epochs on the dataset."""
+    torch.manual_seed(0)
+    model = build(name, tuple(dataset.train.images.shape[1:]), len(dataset.classes)).to(device)
+    pixels = Pixels(dataset.train, device)
+    for _ in range(epochs):
+        peers.train_epoch(model, pixels.shuffled(64), learning_rate=0.02)
+    return model.eval()
