@@ -5,6 +5,7 @@
 #   make figures CORES=2          leave some processors free
 #   make figures OPTIONS="--config mirror=/data"    whatever else Snakemake is to be told
 #   make test                     the tests, linters included
+#   make bench                    the speed of the margin engine against its peers
 #   make clean-environment        remove .venv; the next target makes it again
 
 SCALE   ?= reduced
@@ -23,7 +24,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONNOUSERSITE := 1
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
-.PHONY: figures test clean-environment
+.PHONY: figures test bench clean-environment
 
 figures: .venv/ready
 	@$(SNAKEMAKE) --cores $(CORES) $(PROFILE)
@@ -32,6 +33,9 @@ figures: .venv/ready
 
 test: .venv/ready
 	@"$(BIN)/python" -m pytest
+
+bench: .venv/ready
+	@"$(BIN)/python" tests/benchmarks/bench.py
 
 clean-environment:
 	rm -rf .venv

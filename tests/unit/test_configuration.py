@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from marginalia.configuration import ConfigurationError, check_epochs, kept_epochs, resolve
+from marginalia.configuration import ConfigurationError, check_epochs, check_reached, kept_epochs, resolve
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = ROOT / "workflow" / "schemas"
@@ -61,3 +61,18 @@ def test_epochs_of_a_figure_must_be_kept(config):
     ):
         check_epochs(resolved, "mickisch2020", "distribution_epochs", ["dense"])
     check_epochs(resolved, "mickisch2020", "distribution_epochs", ["cnn"])
+
+
+def test_epochs_of_a_figure_must_be_reached(config):
+    binary = config["papers"]["wu2019"]["binary"] | {"epochs": 1000, "histogram_epochs": [1, 1000]}
+    check_reached(binary, "papers.wu2019.binary", ["histogram_epochs"])
+    message = "papers.wu2019.binary.example_epochs: epoch 5000 is beyond the last; allowed: at most 1000"
+    with pytest.raises(ConfigurationError, match=message):
+        check_reached(binary, "papers.wu2019.binary", ["histogram_epochs", "example_epochs"])
+
+
+def test_defaults_of_a_nested_section_are_filled_in(config):
+    config["papers"]["wu2019"]["binary"] = {"view": "digits_01", "epochs": 20000}
+    binary = resolve(config, SCHEMAS)["papers"]["wu2019"]["binary"]
+    assert binary["epochs"] == 20000 and binary["initialization"] == "zeros"
+    assert len(binary["histogram_epochs"]) == 5

@@ -48,10 +48,14 @@ wildcard_constraints:
     figure="[^/]+",
 
 
+def view_file(view):
+    """The file of a view, or of the dataset that is used as it is."""
+    return f"{RESULTS}/{'views' if view in config['views'] else 'data'}/{view}.npz"
+
+
 def data_of(run):
     """The file of the images that a run is trained on."""
-    view = config["runs"][run]["view"]
-    return f"{RESULTS}/{'views' if view in config['views'] else 'data'}/{view}.npz"
+    return view_file(config["runs"][run]["view"])
 
 
 def seeds_of(run):

@@ -6,10 +6,6 @@ A paper that has them says how in the part `binary` of its section.
 from marginalia.configuration import check_reached
 
 BINARY = {paper: section["binary"] for paper, section in config["papers"].items() if "binary" in section}
-BINARY_DATA = {
-    paper: f"{RESULTS}/{'views' if study['view'] in config['views'] else 'data'}/{study['view']}.npz"
-    for paper, study in BINARY.items()
-}
 
 for paper, study in BINARY.items():
     try:
@@ -20,7 +16,7 @@ for paper, study in BINARY.items():
 
 rule logistic:
     input:
-        data=lambda wildcards: BINARY_DATA[wildcards.paper],
+        data=lambda wildcards: view_file(BINARY[wildcards.paper]["view"]),
     output:
         curves=f"{RESULTS}/margins/{{paper}}/logistic/curves.parquet",
         margins=f"{RESULTS}/margins/{{paper}}/logistic/margins.parquet",
@@ -48,7 +44,7 @@ rule logistic:
 
 rule svm:
     input:
-        data=lambda wildcards: BINARY_DATA[wildcards.paper],
+        data=lambda wildcards: view_file(BINARY[wildcards.paper]["view"]),
     output:
         margins=f"{RESULTS}/margins/{{paper}}/svm/margins.parquet",
         examples=f"{RESULTS}/margins/{{paper}}/svm/examples.parquet",
