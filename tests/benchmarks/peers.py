@@ -79,7 +79,7 @@ def train_epoch(model: nn.Module, batches: Iterable, learning_rate: float = 0.01
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return float(loss)
+    return loss.item()
 
 
 def _ball(image: Tensor, count: int, radius: float) -> Tensor:

@@ -142,7 +142,10 @@ def training_epoch(setting: Setting) -> Row:
         np.tile(images, (repeat, 1, 1, 1))[:60000], np.tile(labels, repeat)[:60000]
     )
     folder = Path(tempfile.mkdtemp(prefix="bench-"))
-    _write_idx(folder / "MNIST/raw", split.images[:, 0], split.labels)
+    raw = folder / "MNIST/raw"
+    raw.mkdir(parents=True)
+    for part in ("train", "t10k"):  # torchvision asks for both
+        _write_idx(raw, part, split.images[:, 0], split.labels)
     loader = DataLoader(MNIST(folder, transform=ToTensor()), batch_size=128, shuffle=True, num_workers=2)
     pixels = Pixels(split, setting.device)
     start = setting.networks("mnist_cnn")
@@ -161,12 +164,11 @@ def _train_epoch(model: nn.Module, pixels: Pixels) -> float:
     return peers.train_epoch(model, pixels.shuffled(128))
 
 
-def _write_idx(folder: Path, images: np.ndarray, labels: np.ndarray) -> None:
-    folder.mkdir(parents=True)
+def _write_idx(folder: Path, part: str, images: np.ndarray, labels: np.ndarray) -> None:
     header = np.array([0x803, *images.shape], ">i4").tobytes()
-    (folder / "train-images-idx3-ubyte").write_bytes(header + images.tobytes())
+    (folder / f"{part}-images-idx3-ubyte").write_bytes(header + images.tobytes())
     header = np.array([0x801, len(labels)], ">i4").tobytes()
-    (folder / "train-labels-idx1-ubyte").write_bytes(header + labels.astype(np.uint8).tobytes())
+    (folder / f"{part}-labels-idx1-ubyte").write_bytes(header + labels.astype(np.uint8).tobytes())
 
 
 def _distances(ours: Tensor, theirs: Tensor) -> str:

@@ -1,8 +1,9 @@
 """The exact margin of a linear classifier."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from marginalia.margins.chain import layers_in_order
 from marginalia.margins.checks import check_images, check_norm
 
 # A hyperplane's distance in a norm is |f| over the dual norm of its normal.
@@ -49,3 +50,11 @@ def linear_margin(weight: Tensor, bias: Tensor, x: Tensor, *, norm: float = 2) -
     distances = (logits.gather(1, predicted[:, None]) - logits) / lengths[predicted]
     distances.scatter_(1, predicted[:, None], float("inf"))
     return distances.nan_to_num(nan=float("inf"), posinf=float("inf")).amin(1).float()
+
+
+def linear_layer(model: nn.Module) -> nn.Linear | None:
+    """The layer of a network that is one linear layer on flattened pixels and nothing else, or None."""
+    layers = layers_in_order(model) or []
+    linear = [layer for layer in layers if type(layer) is nn.Linear]
+    plain = {type(layer) for layer in layers} <= {nn.Linear, nn.Flatten}
+    return linear[0] if plain and len(linear) == 1 else None

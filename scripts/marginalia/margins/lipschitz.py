@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from marginalia.margins.chain import layer_of, layers_in_order
 from marginalia.margins.checks import check_count, check_positive, prepare
 from marginalia.margins.gradients import images_at_once, linearize
+from marginalia.margins.linear import linear_layer
 
 # (offsets [B, D], label [N], others [N, K]) -> greatest norm of the gradient of f_label - f_other, [N, K]
 Steepest = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -27,8 +28,9 @@ def lipschitz_bound(
     """``min(radius, min_k (f_p - f_k)(x) / L_k)``: how far the decision boundary is at least.
 
     L_k, the Lipschitz constant of ``f_p - f_k`` in the ball of ``radius`` around the image, is estimated by
-    the greatest gradient norm at points uniform in the ball, so that the bound is an estimate too; it is
-    exact for a linear network, where one sample is enough. Its value falls as samples are added.
+    the greatest gradient norm at points uniform in the ball, so that the bound is an estimate too. Its value
+    falls as samples are added. It is exact for a linear network, where one sample is enough and is all that
+    is taken.
 
     All images get the same offsets. Each image's estimate has the law that it would have with its own,
     does not depend on the other images of the call, and needs a fraction of the random numbers.
@@ -49,6 +51,8 @@ def lipschitz_bound(
     """
     check_positive(radius=radius)
     check_count(samples=samples)
+    if linear_layer(model) is not None:
+        samples = 1
     x, classes = prepare(model, x)
     pixels = x[:1].numel() if len(x) else 1
     with torch.no_grad():
