@@ -4,12 +4,10 @@ In: the data (.npz); a checkpoint, or the folder of the stretch that holds it.
 Out: a measurement, one row an image, with its provenance.
 """
 
-from pathlib import Path
-
 from jobs import logged
 
 with logged(snakemake.log[0]):
-    from marginalia.checkpoints import checkpoint_name, load_weights
+    from marginalia.checkpoints import checkpoint_file, load_weights
     from marginalia.dataset import Dataset
     from marginalia.devices import choose, describe, seed_of
     from marginalia.measuring import measure
@@ -20,9 +18,7 @@ with logged(snakemake.log[0]):
     dataset = Dataset.load(snakemake.input.data)
     device = choose(params.device, snakemake.threads)
     architecture = params.architecture
-    checkpoint = Path(snakemake.input.checkpoint)
-    if checkpoint.is_dir():
-        checkpoint = checkpoint / checkpoint_name(int(wildcards.epoch))
+    checkpoint = checkpoint_file(snakemake.input.checkpoint, int(wildcards.epoch))
 
     model = build(architecture["name"], dataset.shape, len(dataset.classes), **architecture["settings"])
     table = measure(

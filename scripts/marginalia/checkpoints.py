@@ -49,6 +49,12 @@ def checkpoint_name(epoch: int) -> str:
     return f"epoch-{epoch:04d}.pt"
 
 
+def checkpoint_file(source: str | PathLike, epoch: int) -> Path:
+    """The checkpoint of an epoch: in the folder of its stretch, or the file that somebody brought."""
+    source = Path(source)
+    return source / checkpoint_name(epoch) if source.is_dir() else source
+
+
 def _interned(part: object) -> object:
     """The same state with each text held once: a pickle shows which equal texts are one object."""
     if isinstance(part, str):

@@ -52,6 +52,8 @@ def resolve(config: dict, schemas: Path) -> dict:
             raise ConfigurationError(f"views.{name}: a dataset has this name; allowed: any other name")
         view["changes"] = [_plugin("views", change, f"views.{name}.changes") for change in view["changes"]]
     config["runs"] = {name: _run(name, run, config) for name, run in config["runs"].items()}
+    for name in config["runs"]:
+        _check_initial(name, config["runs"])
     for name, measurement in config["measurements"].items():
         where = f"measurements.{name}.estimator"
         _check_settings("estimators", measurement["estimator"], without(measurement, MEASUREMENT_KEYS), where)
@@ -145,6 +147,28 @@ def _run(name: str, run: dict, config: dict) -> dict:
             f"{where}.checkpoint: there is no file {run['checkpoint']}; allowed: the path of a checkpoint"
         )
     return own | {"checkpoint": run["checkpoint"]}
+
+
+def _check_initial(name: str, runs: dict) -> None:
+    """Refuse a run that starts from one that is not there, does not fit, or starts from itself in the end."""
+    run, passed = runs[name], [name]
+    while "initial" in run:
+        where, start = f"runs.{passed[-1]}.initial", run["initial"]
+        allowed = [
+            other
+            for other, its in runs.items()
+            if other not in passed
+            and its["architecture"] == run["architecture"]
+            and ("checkpoint" in its or set(run["seeds"]) <= set(its["seeds"]))
+        ]
+        if start in runs and start not in allowed:
+            raise ConfigurationError(
+                f"{where}: run {start} does not fit; allowed: another run with the same architecture and "
+                "seeds, that does not start from this one"
+            )
+        _check_member(start, allowed, where)
+        passed.append(start)
+        run = runs[start]
 
 
 def _plugin(kind: str, entry: str | dict, where: str) -> dict:

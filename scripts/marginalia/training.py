@@ -39,7 +39,8 @@ class Recipe:
     """All that decides the weights of a run, given its data.
 
     ``total_epochs`` is the length of the learning-rate schedule, None where the schedule does not
-    depend on it: then a run can be made longer without training it again.
+    depend on it: then a run can be made longer without training it again. ``initial`` says where the weights
+    of epoch 0 come from (another run's recipe and an epoch, or a file), None where they are drawn.
     """
 
     name: str
@@ -55,8 +56,10 @@ class Recipe:
     nesterov: bool = False
     weight_decay: float = 0.0
     gradient_clip: float | None = None
+    augmentation: str = "none"
     schedule: str = "constant"
     total_epochs: int | None = None
+    initial: dict | None = None
 
 
 class DivergedError(RuntimeError):
@@ -99,6 +102,7 @@ def train_stretch(
     first: int,
     last: int,
     previous: Path | None = None,
+    initial: Path | None = None,
     keep: frozenset[int] = frozenset(),
     device: torch.device | str = "cpu",
 ) -> None:
@@ -107,11 +111,13 @@ def train_stretch(
     Args:
         previous: the folder of the stretch that ended at epoch ``first``; None starts at epoch 0,
             the initialization.
+        initial: the checkpoint with the weights of epoch 0; None draws them. The recipe says which it is.
         keep: epochs whose checkpoints are kept; the last epoch's always is.
 
     Raises:
         DivergedError: the loss is not finite; the message names the epoch and the batch.
-        ValueError: ``previous`` was trained with another recipe or on other data.
+        ValueError: ``previous`` was trained with another recipe or on other data, or ``initial`` holds the
+            weights of another architecture.
     """
     device = torch.device(device)
     identity = json.dumps({"recipe": asdict(recipe), "data": dataset.sha256}, sort_keys=True)
@@ -131,6 +137,8 @@ def train_stretch(
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
         if previous is None:
+            if initial is not None:
+                checkpoints.load_weights(trainer.model, initial)
             record()
         else:
             state = checkpoints.load(previous / checkpoint_name(first))
@@ -159,6 +167,24 @@ def evaluate(model: nn.Module, pixels: Pixels) -> tuple[float, float]:
             loss += F.cross_entropy(logits, labels, reduction="sum")
             wrong += (logits.argmax(1) != labels).sum()
     return loss.item() / len(pixels), wrong.item() / len(pixels)
+
+
+def shifted_and_mirrored(images: Tensor, most: int = 4) -> Tensor:
+    """Each image ``[B, C, H, W]`` moved by up to ``most`` pixels either way, zeros coming in, half mirrored.
+
+    wu2019, appendix F: "random crop and random flip", of LeNetSmall on CIFAR-10.
+    """
+    count, channels, height, width = images.shape
+    device = images.device
+    mirrored = torch.rand(count, 1, 1, 1, device=device) < 0.5
+    padded = F.pad(torch.where(mirrored, images.flip(3), images), [most] * 4)
+    down, right = torch.randint(2 * most + 1, (2, count, 1), device=device)
+    rows, columns = (
+        start + torch.arange(size, device=device) for start, size in ((down, height), (right, width))
+    )
+    image = torch.arange(count, device=device)[:, None, None, None]
+    channel = torch.arange(channels, device=device)[:, None, None]
+    return padded[image, channel, rows[:, None, :, None], columns[:, None, None, :]]
 
 
 def learning_rate_factor(schedule: str, progress: float) -> float:
@@ -194,6 +220,8 @@ class _Trainer:
         self.model.train()
         for number, (images, labels) in enumerate(self.train.shuffled(self.recipe.batch_size)):
             self._set_learning_rate(self.epoch + number / batches)
+            if self.recipe.augmentation == "crop_flip":
+                images = shifted_and_mirrored(images)
             self.optimizer.zero_grad(set_to_none=True)
             loss = self.loss(self.model, images, labels)
             loss.backward()

@@ -76,3 +76,11 @@ def test_defaults_of_a_nested_section_are_filled_in(config):
     binary = resolve(config, SCHEMAS)["papers"]["wu2019"]["binary"]
     assert binary["epochs"] == 20000 and binary["initialization"] == "zeros"
     assert len(binary["histogram_epochs"]) == 5
+
+
+def test_runs_that_start_from_each_other_are_refused(config):
+    config["runs"]["digits_dense"]["initial"] = "digits_dense_adversarial"
+    assert resolve(config, SCHEMAS)["runs"]["digits_dense"]["initial"] == "digits_dense_adversarial"
+    config["runs"]["digits_dense_adversarial"]["initial"] = "digits_dense"
+    with pytest.raises(ConfigurationError, match="does not start from this one"):
+        resolve(config, SCHEMAS)

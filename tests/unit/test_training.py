@@ -1,5 +1,7 @@
 """Training can stop anywhere and go on with the same bits, and says when it diverges."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,15 @@ from torch.nn import functional as F
 
 from marginalia import checkpoints, training
 from marginalia.dataset import Dataset, Split
-from marginalia.training import DivergedError, Pixels, Recipe, evaluate, learning_rate_factor, train_stretch
+from marginalia.training import (
+    DivergedError,
+    Pixels,
+    Recipe,
+    evaluate,
+    learning_rate_factor,
+    shifted_and_mirrored,
+    train_stretch,
+)
 
 ADVERSARIAL = {"eps": 0.1, "steps": 2, "step_size": 0.05}
 
@@ -173,3 +183,40 @@ def test_schedule_sets_the_learning_rate_of_each_step(tmp_path, dataset):
     trainer = training._Trainer(recipe, dataset, torch.device("cpu"))
     trainer.train_epoch()
     assert trainer.optimizer.param_groups[0]["lr"] == pytest.approx(0.1 * (1 / 2 / 4) / 0.4)
+
+
+def test_fine_tuning_starts_from_the_weights_of_another_run(tmp_path, recipe, dataset):
+    train_stretch(recipe, dataset, tmp_path / "first", first=0, last=1)
+    start = tmp_path / "first" / "epoch-0001.pt"
+    tuned = replace(recipe, name="tuned", method="standard", method_settings={}, initial={"epoch": 1})
+    train_stretch(tuned, dataset, tmp_path / "tuned", first=0, last=1, initial=start, keep=frozenset([0]))
+    assert_same_bits(weights(tmp_path / "tuned", 0), weights(tmp_path / "first", 1))
+    assert not torch.equal(
+        weights(tmp_path / "tuned", 1)["1.weight"], weights(tmp_path / "first", 1)["1.weight"]
+    )
+    history = pd.read_csv(tmp_path / "tuned" / "history.csv")
+    assert history["loss"][0] == pd.read_csv(tmp_path / "first" / "history.csv")["loss"].iloc[-2]
+    other = replace(tuned, architecture_settings={"hidden": 8})
+    with pytest.raises(ValueError, match="does not fit the architecture"):
+        train_stretch(other, dataset, tmp_path / "other", first=0, last=1, initial=start)
+
+
+def test_augmented_images_are_shifted_and_mirrored_ones():
+    torch.manual_seed(0)
+    images = torch.rand(40, 3, 6, 5) + 1
+    padded = F.pad(images, [4] * 4)
+    changed = shifted_and_mirrored(images)
+    seen = set()
+    for image, original in zip(changed, padded, strict=True):
+        fits = [
+            (down, right, mirrored)
+            for mirrored in (False, True)
+            for down in range(9)
+            for right in range(9)
+            if torch.equal(
+                image, (original.flip(2) if mirrored else original)[:, down : down + 6, right : right + 5]
+            )
+        ]
+        assert len(fits) >= 1
+        seen.add(fits[0])
+    assert len(seen) > 20 and {mirrored for *_, mirrored in seen} == {False, True}

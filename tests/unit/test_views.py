@@ -87,3 +87,24 @@ def test_classes_keeps_some_and_renumbers_them_in_the_order_given():
 def test_classes_that_cannot_be_kept_are_refused(keep):
     with pytest.raises(ValueError, match="x has the labels 0 to 6"):
         views.change(dataset(), [classes(*keep)])
+
+
+def subset(**counts):
+    return {"name": "subset", "settings": counts}
+
+
+def test_subset_keeps_pairs_of_image_and_label_each_once():
+    before = dataset()
+    after = views.change(before, [subset(train=4)])
+    assert after.train.labels.tolist() == list(dict.fromkeys(after.train.labels.tolist()))
+    assert len(after.train) == 4 and len(after.test) == 3
+    assert (after.train.images == before.train.images[after.train.labels]).all()
+    assert (after.title, after.note) == ("X", "a note; 4 of 7 train images")
+    assert views.change(before, [subset(train=4)]).sha256 == after.sha256
+    assert views.change(before, [subset(train=4, seed=1)]).sha256 != after.sha256
+
+
+@pytest.mark.parametrize("count", [0, 8])
+def test_subset_refuses_more_than_there_is(count):
+    with pytest.raises(ValueError, match="x has 7 train images"):
+        views.change(dataset(), [subset(train=count)])

@@ -93,11 +93,16 @@ def checkpoint_source(run, seed, epoch):
 def recipe(run, seed):
     """All that decides the weights of a run; a change of it trains the run anew."""
     settings = config["runs"][run]
-    recipe = without(settings, ["view", "epochs", "stretch", "checkpoints", "seeds"])
+    if "checkpoint" in settings:
+        return {"checkpoint": settings["checkpoint"]}
+    entries = without(settings, ["view", "epochs", "stretch", "checkpoints", "seeds"])
+    if "initial" in settings:
+        start = settings["initial"]
+        entries["initial"] = {"of": recipe(start, seed), "epoch": last_epoch(config["runs"][start])}
     for part in ("architecture", "method"):
-        recipe |= {part: settings[part]["name"], f"{part}_settings": settings[part]["settings"]}
+        entries |= {part: settings[part]["name"], f"{part}_settings": settings[part]["settings"]}
     schedule_ends = settings["schedule"] != "constant"
-    return recipe | {
+    return entries | {
         "name": run,
         "seed": int(seed),
         "total_epochs": settings["epochs"] if schedule_ends else None,
@@ -116,6 +121,14 @@ def previous_stretch(wildcards):
     return checkpoint_source(wildcards.run, wildcards.seed, first) if first else []
 
 
+def initial_checkpoint(wildcards):
+    """Where the weights of a run's first epoch lie, if the run starts from another."""
+    start = config["runs"][wildcards.run].get("initial")
+    if start is None or int(wildcards.first):
+        return []
+    return checkpoint_source(start, wildcards.seed, last_epoch(config["runs"][start]))
+
+
 def histories(run):
     """Folders of all stretches of a run, all seeds."""
     return [stretch_folder(run, seed, *bounds) for seed in seeds_of(run) for bounds in stretches(run, seed)]
@@ -130,13 +143,15 @@ def measured(run, measurement, epochs=None):
     ]
 
 
+def brought(run):
+    """The checkpoints that somebody brought for the data of a run, by name."""
+    view = config["runs"][run]["view"]
+    return [name for name, other in config["runs"].items() if "checkpoint" in other and other["view"] == view]
+
+
 def brought_beside(run, measurement):
     """Measurements of the checkpoints that somebody brought for the data of a run, by name."""
-    return {
-        f"brought_{name}": measured(name, measurement)
-        for name, other in config["runs"].items()
-        if "checkpoint" in other and other["view"] == config["runs"][run]["view"]
-    }
+    return {f"brought_{name}": measured(name, measurement) for name in brought(run)}
 
 
 def check_epochs_or_stop(paper, **roles_by_key):

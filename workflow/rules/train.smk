@@ -5,6 +5,7 @@ rule train:
     input:
         data=lambda wildcards: data_of(wildcards.run),
         previous=previous_stretch,
+        initial=initial_checkpoint,
     output:
         stretch=directory(f"{RESULTS}/runs/{{run}}/seed-{{seed}}/epochs-{{first}}-{{last}}"),
     log:
