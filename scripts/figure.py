@@ -3,8 +3,8 @@
 In:  measurements, by the name of the table that the figure takes: ``margins``, ``standard``,
      ``adversarial``, ``predictions``, ... (lists of Parquet files, one a checkpoint; epoch and seed are in
      their provenance), ``brought_NAME`` (the same, of a model that a user brings; the name in the legend is
-     that of its run), ``history`` (list of folders ``.../seed-SEED/epochs-.../`` with a history.csv each).
-     A name with an empty list counts as not given.
+     that of its run), ``history`` or ``history_NAME`` (list of folders ``.../seed-SEED/epochs-.../`` with a
+     history.csv each). A name with an empty list counts as not given.
 Params: ``paper``, ``figure`` (such as "fig01"), ``settings`` (what the figure takes besides tables).
 Out: ``png``, ``pdf``, ``csv`` (the table of exactly what is plotted), ``made_of`` (the footer, as text).
 """

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from marginalia.figures import alluvial, panels, provenance, style
-from marginalia.figures.statistics import SUMMARY, summarize, summarize_errors
+from marginalia.figures.statistics import SUMMARY, check_epochs, summarize, summarize_errors
 
 Plot = tuple[Figure, pd.DataFrame]
 Models = dict[str, pd.DataFrame] | None
@@ -45,6 +45,7 @@ def curves(
         name: pd.concat([summarize(table, column, "split", ["test"]) for column in columns])
         for name, table in (brought or {}).items()
     }
+    looks = style.brought(models)
     measured = [margins, *(brought or {}).values()]
 
     with style.theme():
@@ -57,18 +58,17 @@ def curves(
             if quantity == "error_percent":
                 style.error_axis(panel, rows["mean"].to_numpy(float))
                 continue
-            for look, model in zip(_looks(len(models)), models.values(), strict=True):
+            for name, model in models.items():
                 for mean in model.loc[model["quantity"] == quantity, "mean"].dropna():
-                    panel.axhline(mean, color=look.colour, linestyle=look.line)
+                    panel.axhline(mean, color=looks[name].colour, linestyle=looks[name].line)
             panel.set_ylim(bottom=0)
             panel.set_ylabel(style.LABELS[quantity])
-        labels = {"train": "training images", "test": "test images"}
-        entries = panels.trend_entries(pd.concat(summaries), "split", labels)
-        for look, (name, model) in zip(_looks(len(models)), models.items(), strict=True):
+        entries = panels.trend_entries(pd.concat(summaries), "split", style.SPLITS)
+        for name, model in models.items():
             missing = model["not_found"].sum()
             note = f", {style.thousands(missing)} not found" if missing else ""
-            entries.append(style.line(look, f"{name} (test images{note})"))
-        _frame(figure, subject, measured, entries, provenance.images([margins]))
+            entries.append(style.line(looks[name], f"{name} (test images{note})"))
+        panels.frame(figure, subject, measured, entries, provenance.images([margins]))
 
     own = [table.assign(run=provenance.run(margins)) for table in summaries]
     theirs = [table.assign(run=name, epoch=pd.NA) for name, table in models.items()]
@@ -97,7 +97,7 @@ def by_correctness(subject: str, margins: pd.DataFrame, columns: Sequence[str]) 
             panel.set_ylabel(style.LABELS[column])
         labels = {group: f"{group} ({_range(summaries[0], group)})" for group in groups}
         entries = panels.trend_entries(pd.concat(summaries), "correctness", labels)
-        _frame(figure, subject, [margins], entries, provenance.images([test], "test images"))
+        panels.frame(figure, subject, [margins], entries, provenance.images([test], "test images"))
 
     table = pd.concat(summaries, ignore_index=True)
     return figure, table[["epoch", "correctness", *SUMMARY]]
@@ -124,7 +124,7 @@ def distributions(
         "standard": _with_correctness(standard[standard["split"] == "train"]),
         "adversarial": _with_correctness(adversarial[adversarial["split"] == "train"]),
     }
-    _check_epochs(tables, epochs)
+    check_epochs(tables, epochs)
     tables = {name: table[table["epoch"].isin(epochs)] for name, table in tables.items()}
 
     drawn = []
@@ -155,7 +155,7 @@ def distributions(
         entries = panels.mean_entries(list(alluvial.NAMES.values()))
         subject = f"{subject}: distributions of {style.SYMBOLS[column]}, training images"
         counted = provenance.images(tables.values(), "training images")
-        _frame(figure, subject, [standard, adversarial], entries, counted)
+        panels.frame(figure, subject, [standard, adversarial], entries, counted)
 
     table = pd.concat(drawn, ignore_index=True)
     shown = ["drawn", "from", "to", "images", "share_percent", "not_found"]
@@ -183,7 +183,7 @@ def flow(subject: str, predictions: pd.DataFrame, epochs: Sequence[int] | None) 
     chosen = sorted(train["epoch"].unique()) if epochs is None else sorted(epochs)
     if len(chosen) < 2:
         raise ValueError(f"a flow needs two epochs or more, not {len(chosen)}")
-    _check_epochs({"predictions": train}, chosen)
+    check_epochs({"predictions": train}, chosen)
     table = alluvial.count_flow(train, chosen)
 
     late = alluvial.late(alluvial.node_sizes(table, "incorrect"))
@@ -196,21 +196,8 @@ def flow(subject: str, predictions: pd.DataFrame, epochs: Sequence[int] | None) 
             alluvial.draw_enlarged(axes[1, 0], table[table["epoch_from"] >= late[0]], height)
         states = alluvial.NAMES.values()
         entries = [panels.patch(state, f"{state}, and the ribbons that start there") for state in states]
-        _frame(figure, subject, [predictions], entries, provenance.images([train], "training images"))
+        panels.frame(figure, subject, [predictions], entries, provenance.images([train], "training images"))
     return figure, table
-
-
-def _frame(
-    figure: Figure, subject: str, frames: Sequence[pd.DataFrame], entries: Sequence, counted: str
-) -> None:
-    """Heading, legend and footer."""
-    data = provenance.data(frames)
-    style.heading(figure, [subject, data] if data else [subject], entries)
-    style.footer(figure, provenance.made_of(frames, counted))
-
-
-def _looks(count: int) -> list[style.Look]:
-    return [style.BROUGHT[number % len(style.BROUGHT)] for number in range(count)]
 
 
 def _with_correctness(measurements: pd.DataFrame) -> pd.DataFrame:
@@ -233,12 +220,3 @@ def _distribution(distances: pd.Series, edges: np.ndarray) -> pd.DataFrame:
     mean = found.mean()
     line = {"drawn": "mean", "from": mean, "to": mean, "images": len(found)}
     return pd.concat([shape, pd.DataFrame([{**line, "not_found": len(distances) - len(found)}])])
-
-
-def _check_epochs(tables: dict[str, pd.DataFrame], epochs: Sequence[int]) -> None:
-    for name, table in tables.items():
-        measured = set(table["epoch"])
-        for epoch in epochs:
-            if epoch not in measured:
-                there = ", ".join(map(str, sorted(measured)))
-                raise ValueError(f"epoch {epoch} of {name} was not measured (these were: {there})")

@@ -10,7 +10,6 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from marginalia.figures import panels, provenance, style
@@ -28,9 +27,7 @@ SVM = {  # lines of the SVM: the colours of the splits, lines of their own
     "train": style.Look(style.LOOKS["train"].colour, (0, (1, 1.4)), ""),
     "test": style.Look(style.LOOKS["test"].colour, (0, (6, 1.5, 1, 1.5)), ""),
 }
-NAMES = {"train": "training images", "test": "test images"}
 SEPARATED = style.Look("0.35", (0, (1, 2.5)), "")
-LOWEST = style.Look("0.1", (0, (1, 1.4)), "")
 POINTS = 400  # epochs of a curve, evenly spaced on the logarithmic axis
 
 
@@ -60,8 +57,10 @@ def margins(curves: pd.DataFrame, svm: pd.DataFrame) -> Plot:
             _log_epochs(panel, first, curves["epoch"].max())
             if first == 1:
                 _mark(panel, start)
-        entries = [_line(style.LOOKS[split], name) for split, name in NAMES.items()] + _mark_entry(start)
-        entries += [_line(SVM[split], f"hard-margin SVM, {name}") for split, name in NAMES.items()]
+        entries = [style.plain_line(split, name) for split, name in style.SPLITS.items()] + _mark_entry(start)
+        entries += [
+            style.plain_line(SVM[split], f"hard-margin SVM, {name}") for split, name in style.SPLITS.items()
+        ]
         _frame(figure, [curves, svm], entries, _images(svm), "minimum and average margin")
     return figure, table
 
@@ -76,8 +75,7 @@ def histograms(logistic: pd.DataFrame, svm: pd.DataFrame) -> Plot:
     logistic, svm = (table[table["split"] == "train"] for table in (logistic, svm))
     groups = [("logistic", epoch, logistic[logistic["epoch"] == epoch]) for epoch in _epochs(logistic)]
     groups.append(("svm", None, svm))
-    bins = int(np.clip(2 * np.sqrt(len(svm)), 20, 80))
-    edges = _edges(pd.concat([images["margin"] for _, _, images in groups]), bins)
+    edges = panels.signed_edges(pd.concat([images["margin"] for _, _, images in groups]), len(svm))
 
     drawn = []
     with style.theme():
@@ -86,18 +84,9 @@ def histograms(logistic: pd.DataFrame, svm: pd.DataFrame) -> Plot:
         figure, axes = style.panels(count, columns, height=1.75 * count + 0.4, sharex=True, sharey=True)
         figure.set_figwidth(style.WIDTH)
         for panel, (model, epoch, images) in zip(axes.flat, groups, strict=False):
-            margin = images["margin"]
-            least, mean = margin.min(), margin.abs().mean()
-            lines = [
-                {"drawn": "minimum", "from": least, "to": least, "images": 1},
-                {"drawn": "mean", "from": mean, "to": mean, "images": len(margin)},
-            ]
-            rows = pd.concat([panels.count_bins(margin, edges), pd.DataFrame(lines)])
-            panels.histogram(panel, rows, "train")
-            panel.axvline(least, color=LOWEST.colour, linestyle=LOWEST.line, linewidth=1.1)
+            rows = panels.signed_histogram(panel, images["margin"], edges, "train")
             panel.set_title("hard-margin SVM" if epoch is None else f"epoch {style.thousands(epoch)}")
-            wrong = style.thousands((margin < 0).sum())
-            note = f"minimum {_signed(least)}\naverage {mean:.2f}\n{wrong} wrong"
+            note = "\n".join(panels.signed_note(images["margin"]))
             place = {"transform": panel.transAxes, "ha": "right", "va": "top", "fontsize": 7}
             backing = {"facecolor": "white", "alpha": 0.85, "linewidth": 0, "pad": 1}
             panel.text(0.99, 0.99, note, bbox=backing, **place)
@@ -111,8 +100,7 @@ def histograms(logistic: pd.DataFrame, svm: pd.DataFrame) -> Plot:
         for panel in axes[:, 0]:
             panel.set_ylabel("training images (%)")
         axes[0, 0].set_xlim(edges[0], edges[-1])
-        entries = [panels.patch("train", NAMES["train"]), _line(LOWEST, "minimum margin")]
-        entries.append(_line(style.LOOKS["train"], "average distance $|m|$"))
+        entries = panels.signed_entries(["train"])
         counted = f"{style.thousands(len(svm))} training images"
         _frame(figure, [logistic, svm], entries, counted, "distributions of the margin")
 
@@ -168,7 +156,9 @@ def examples(curves: pd.DataFrame, logistic: pd.DataFrame, svm: pd.DataFrame) ->
             panel.set_ylabel(LABELS[quantity])
             _log_epochs(panel, 1, curves["epoch"].max())
             _mark(panel, start)
-        entries = [style.line(split, f"{name} (points: the epochs above)") for split, name in NAMES.items()]
+        entries = [
+            style.line(split, f"{name} (points: the epochs above)") for split, name in style.SPLITS.items()
+        ]
         frames = [curves, logistic, svm]
         subject = "adversarial examples and their distance $|m|$"
         _frame(figure, frames, entries + _mark_entry(start), "", subject)
@@ -209,7 +199,7 @@ def training(curves: pd.DataFrame) -> Plot:
                 style.error_axis(panel, rows["value"].to_numpy(float))
             _log_epochs(panel, 1, curves["epoch"].max())
             _mark(panel, start)
-        entries = [_line(style.LOOKS[split], name) for split, name in NAMES.items()]
+        entries = [style.plain_line(split, name) for split, name in style.SPLITS.items()]
         _frame(figure, [curves], entries + _mark_entry(start), "", "loss and errors")
     return figure, table
 
@@ -282,13 +272,7 @@ def _mark(axes: Axes, epoch: int | None) -> None:
 def _mark_entry(epoch: int | None) -> list[Artist]:
     if epoch is None:
         return []
-    return [_line(SEPARATED, f"training error zero from epoch {style.thousands(epoch)} on")]
-
-
-def _line(look: style.Look, label: str) -> Line2D:
-    entry = style.line(look, label)
-    entry.set_marker("")
-    return entry
+    return [style.plain_line(SEPARATED, f"training error zero from epoch {style.thousands(epoch)} on")]
 
 
 def _picture(axes: Axes, pixels: Sequence[float], shape: Sequence[int]) -> None:
@@ -330,17 +314,6 @@ def _epochs(table: pd.DataFrame) -> list[int]:
     return sorted(table["epoch"].unique().tolist())
 
 
-def _edges(margin: pd.Series, bins: int) -> np.ndarray:
-    """Edges of about `bins` bins, one of them at zero, where right and wrong part."""
-    low, high = min(margin.min(), 0), max(margin.max(), 0)
-    width = (high - low) / bins
-    return np.arange(np.floor(low / width), np.ceil(high / width) + 1) * width
-
-
-def _signed(value: float) -> str:
-    return f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
-
-
 def _images(table: pd.DataFrame) -> str:
     counts = table.groupby("split").size()
     return f"{style.thousands(counts['train'])} training and {style.thousands(counts['test'])} test images"
@@ -355,7 +328,5 @@ def _frame(
         part["settings"]["learning_rate"] for part in found if "learning_rate" in part.get("settings", {})
     }
     facts = [counted, *(f"learning rate {rate:g}" for rate in sorted(rates))]
-    data = provenance.data(frames)
     title = f"{SUBJECT}: {subject}" if subject else SUBJECT
-    style.heading(figure, [title, data] if data else [title], entries)
-    style.footer(figure, provenance.made_of(frames, " · ".join(filter(None, facts))))
+    panels.frame(figure, title, frames, entries, " · ".join(filter(None, facts)))

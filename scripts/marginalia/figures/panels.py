@@ -1,4 +1,4 @@
-"""What a panel can show: averages over epochs, and distributions of two groups of images."""
+"""What a panel can show: averages over epochs, distributions of margins; and what is around the panels."""
 
 from collections.abc import Sequence
 
@@ -7,12 +7,14 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from marginalia.figures import style
+from marginalia.figures import provenance, style
 
 BAND, RANGE = 0.3, 0.13  # opacity of the standard error and of the range over seeds
+LOWEST = style.Look("0.1", (0, (1, 1.4)), "")  # the line at the minimum margin
 FEW = 10  # a group of fewer images is drawn image by image
 
 
@@ -51,6 +53,13 @@ def trend_entries(rows: pd.DataFrame, by: str, labels: dict[str, str] | None = N
     if rows["seeds"].max() > 1:
         entries.append(style.band(f"range over {rows['seeds'].max()} seeds", RANGE))
     return entries
+
+
+def signed_edges(margin: pd.Series, images: int) -> np.ndarray:
+    """Edges of bins of signed margins, for `images` of them; one is at zero, where right and wrong part."""
+    low, high = min(margin.min(), 0), max(margin.max(), 0)
+    width = (high - low or 1) / int(np.clip(2 * np.sqrt(images), 20, 80))
+    return np.arange(np.floor(low / width), np.ceil(high / width) + 1) * width
 
 
 def count_bins(distances: pd.Series, edges: np.ndarray) -> pd.DataFrame:
@@ -92,6 +101,44 @@ def histogram(axes: Axes, rows: pd.DataFrame, role: str) -> None:
         axes.axvline(mean, color=look.colour, linestyle=look.line, linewidth=1.1)
 
 
+def signed_histogram(axes: Axes, margin: pd.Series, edges: np.ndarray, role: str) -> pd.DataFrame:
+    """Draw the distribution of signed margins, with lines at their minimum and at the average of abs(m).
+
+    Returns:
+        What is drawn: :func:`count_bins`, and the rows "minimum" and "mean".
+    """
+    least, mean = margin.min(), margin.abs().mean()
+    lines = [
+        {"drawn": "minimum", "from": least, "to": least, "images": 1},
+        {"drawn": "mean", "from": mean, "to": mean, "images": len(margin)},
+    ]
+    rows = pd.concat([count_bins(margin, edges), pd.DataFrame(lines)])
+    histogram(axes, rows, role)
+    axes.axvline(least, color=LOWEST.colour, linestyle=LOWEST.line, linewidth=1.1)
+    return rows
+
+
+def signed_note(margin: pd.Series) -> tuple[str, str, str]:
+    """Minimum, average of abs(m), and how many images are wrong: one on the boundary has the margin -0.0."""
+    least, mean = (_short(value) for value in (margin.min(), margin.abs().mean()))
+    return f"minimum {least}", f"average {mean}", f"{style.thousands(np.signbit(margin).sum())} wrong"
+
+
+def _short(value: float) -> str:
+    """Two decimals, or two digits of what is small."""
+    return format(value, ".2f" if abs(value) >= 0.1 else "#.2g").replace("-", "\N{MINUS SIGN}")
+
+
+def signed_entries(splits: Sequence[str]) -> list[Artist]:
+    """The legend of :func:`signed_histogram`, for the images of some splits."""
+    entries: list[Artist] = [patch(split, style.SPLITS[split]) for split in splits]
+    entries.append(style.plain_line(LOWEST, "minimum margin"))
+    for split in splits:
+        whose = f", {style.SPLITS[split]}" if len(splits) > 1 else ""
+        entries.append(style.plain_line(split, f"average distance $|m|${whose}"))
+    return entries
+
+
 def histogram_legend(axes: Axes, labels: dict[str, str]) -> None:
     """A legend above a panel of histograms, which says how many images each group has."""
     handles = [patch(role, label) for role, label in labels.items()]
@@ -111,12 +158,7 @@ def histogram_legend(axes: Axes, labels: dict[str, str]) -> None:
 
 def mean_entries(roles: Sequence[str]) -> list[Line2D]:
     """Entries for the vertical lines at the groups' means."""
-    entries = []
-    for role in roles:
-        entry = style.line(role, f"average, {role}")
-        entry.set_marker("")
-        entries.append(entry)
-    return entries
+    return [style.plain_line(role, f"average, {role}") for role in roles]
 
 
 def patch(role: str, label: str) -> Patch:
@@ -124,3 +166,20 @@ def patch(role: str, label: str) -> Patch:
     look = style.LOOKS[role]
     face = to_rgba(look.colour, 0.25)
     return Patch(facecolor=face, edgecolor=look.colour, hatch=look.hatch[:4], label=label)
+
+
+def frame(
+    figure: Figure, subject: str, frames: Sequence[pd.DataFrame], entries: Sequence[Artist], counted: str
+) -> None:
+    """Heading and legend above all panels, footer below: what they show, and what they were made of.
+
+    Args:
+        figure: with its panels drawn.
+        subject: the heading's first line; the titles of the data are the second.
+        frames: the measurements, whose provenance is told.
+        entries: the legend's.
+        counted: how much was measured, for the footer.
+    """
+    data = provenance.data(frames)
+    style.heading(figure, [subject, data] if data else [subject], entries)
+    style.footer(figure, provenance.made_of(frames, counted))

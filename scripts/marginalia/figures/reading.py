@@ -44,14 +44,18 @@ def read_history(folders: Iterable[str]) -> pd.DataFrame:
 
 
 def read_tables(inputs: Iterable[tuple[str, str | Iterable[str]]]) -> dict[str, object]:
-    """The tables that a figure takes, by name, from its named inputs."""
+    """The tables that a figure takes, by name, from its named inputs.
+
+    An input whose name starts with ``history`` is a list of folders with the history of a run; one whose name
+    starts with ``brought_`` measures a model that a user brings; all others are measurements too.
+    """
     tables: dict[str, object] = {}
     brought: dict[str, pd.DataFrame] = {}
     for name, value in inputs:
         paths = [value] if isinstance(value, str) else list(value)
         if not paths:
             continue
-        if name == "history":
+        if name.startswith("history"):
             tables[name] = read_history(paths)
         elif name.startswith("brought_"):
             table = read_measurements(paths)

@@ -27,9 +27,14 @@ def standard_error(values: pd.Series | np.ndarray) -> float:
 
 
 def summarize(
-    measurements: pd.DataFrame, quantity: str, by: str, values: Sequence[str], what: str = "margins"
+    measurements: pd.DataFrame,
+    quantity: str,
+    by: str,
+    values: Sequence[str],
+    what: str = "margins",
+    statistic: str = "mean",
 ) -> pd.DataFrame:
-    """Average one column over the images of each epoch and group, a row for each.
+    """Average one column over the images of each epoch and group, or take its minimum; a row for each.
 
     Args:
         measurements: one row an image, epoch and seed, columns ``epoch``, ``seed``, `by`, `quantity`.
@@ -38,11 +43,12 @@ def summarize(
         by: the column of the groups, such as ``split``.
         values: the groups, in order. A group without images has a row too: its average is NaN, ``images`` 0.
         what: the noun of the error message.
+        statistic: "mean", or "min" for the least value of each seed, which has no standard error.
 
     Returns:
         epoch, `by`, quantity, mean and standard_error (each averaged over seeds), seed_minimum and
-        seed_maximum (of the seeds' means), seeds (that have images in the group), images (measured, all
-        seeds together), not_found (of these).
+        seed_maximum (of the seeds' means or minima), seeds (that have images in the group), images (measured,
+        all seeds together), not_found (of these).
 
     Raises:
         ValueError: there is nothing to average.
@@ -55,8 +61,8 @@ def summarize(
     found = group.count()
     seeds = pd.DataFrame(
         {
-            "mean": group.mean(),
-            "standard_error": group.std(ddof=0) / np.sqrt(found),
+            "mean": group.agg(statistic),
+            "standard_error": group.std(ddof=0) / np.sqrt(found) if statistic == "mean" else np.nan,
             "images": group.size(),
             "not_found": group.size() - found,
         }
@@ -82,17 +88,36 @@ def summarize(
 
 
 def summarize_errors(history: pd.DataFrame) -> pd.DataFrame:
-    """The errors of a history in percent, averaged over seeds, in the columns of :func:`summarize`.
-
-    A history holds errors of whole splits: they have no standard error, and ``images`` is unknown.
-    """
+    """The errors of a history in percent, as :func:`summarize_history` has them."""
     percent = history.assign(error_percent=100 * history["error"].astype(np.float64))
-    over = percent.groupby(["epoch", "split"])["error_percent"]
+    return summarize_history(percent, "error_percent")
+
+
+def summarize_history(history: pd.DataFrame, quantity: str) -> pd.DataFrame:
+    """One column of a history, averaged over seeds, in the columns of :func:`summarize`.
+
+    A history holds averages of whole splits: they have no standard error, and ``images`` is unknown.
+    """
+    over = history.groupby(["epoch", "split"])[quantity]
     table = over.agg(mean="mean", seed_minimum="min", seed_maximum="max", seeds="count")
     table = table.sort_index(level="split", ascending=False, sort_remaining=False).reset_index()
     return table.assign(
-        quantity="error_percent",
+        quantity=quantity,
         standard_error=np.nan,
         images=pd.array([pd.NA] * len(table), dtype="Int64"),
         not_found=0,
     )
+
+
+def check_epochs(tables: dict[str, pd.DataFrame], epochs: Sequence[int]) -> None:
+    """Refuse epochs that a table has no measurements of.
+
+    Raises:
+        ValueError: with the name of the table, and the epochs that it has.
+    """
+    for name, table in tables.items():
+        measured = set(table["epoch"])
+        for epoch in epochs:
+            if epoch not in measured:
+                there = ", ".join(map(str, sorted(measured)))
+                raise ValueError(f"epoch {epoch} of {name} was not measured (these were: {there})")

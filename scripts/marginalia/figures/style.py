@@ -5,7 +5,7 @@ colour alone: each role has its own line, marker and hatching as well, so that a
 """
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
@@ -45,7 +45,9 @@ LOOKS = {
     "incorrect": Look(RED, (0, (3.5, 1.5)), "^", "/////"),
     "standard": Look(SKY, "-", "o"),
     "adversarial": Look(VIOLET, (0, (3.5, 1.5)), "D", "xxxx"),
+    "amr": Look(GREEN, (0, (3.5, 1.5)), "D"),
 }
+SPLITS = {"train": "training images", "test": "test images"}
 BROUGHT = (  # lines of models that a user brings, in this order, then from the beginning
     Look("0.15", (0, (7, 2.5)), ""),
     Look(VIOLET, (0, (7, 2.5, 1, 2.5)), ""),
@@ -156,6 +158,18 @@ def line(role: str | Look, label: str) -> Line2D:
     """The legend's entry for the line of a role."""
     look = LOOKS[role] if isinstance(role, str) else role
     return Line2D([], [], color=look.colour, linestyle=look.line, marker=look.marker, label=label)
+
+
+def plain_line(role: str | Look, label: str) -> Line2D:
+    """The legend's entry for a line of a role without its marker."""
+    entry = line(role, label)
+    entry.set_marker("")
+    return entry
+
+
+def brought(names: Iterable[str]) -> dict[str, Look]:
+    """The looks of models that a user brings, by name."""
+    return {name: BROUGHT[number % len(BROUGHT)] for number, name in enumerate(names)}
 
 
 def band(label: str, alpha: float) -> Patch:
