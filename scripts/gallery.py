@@ -1,7 +1,7 @@
-"""Copy the figures of a scale to where git keeps them, with a note of what they are.
+"""Copy the figures and tables of a scale to where git keeps them, with a note of what they are.
 
-In: the PNG, the CSV and the line of provenance of each figure.
-Out: a folder with PNGs and CSVs, and README.md: scale, data, commit and machine.
+In: the PNG, the CSV and the line of provenance of each figure; the Markdown and the CSV of each table.
+Out: a folder with PNGs, tables and CSVs, and README.md: scale, data, commit and machine.
 """
 
 import shutil
@@ -41,4 +41,10 @@ with logged(snakemake.log[0]):
                 shutil.copy(file, folder / paper)
             lines += ["", f"## {paper} {figure}: {title}", "", f"![{title}]({paper}/{figure}.png)"]
             lines += ["", Path(made_of).read_text().strip()]
+        for file in map(Path, snakemake.input.tables):
+            paper = file.parent.name
+            (folder / paper).mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, folder / paper)
+            if file.suffix == ".md":
+                lines += ["", f"## {paper} {file.stem}", "", file.read_text().strip()]
         (folder / "README.md").write_text("\n".join(lines) + "\n")
