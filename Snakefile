@@ -41,4 +41,9 @@ rule all:
             for paper, name, _ in FIGURES
             for kind in ("png", "pdf", "csv")
         ],
+        [
+            f"{RESULTS}/tables/{paper}/{name}.{kind}"
+            for paper, name, _ in TABLES
+            for kind in ("csv", "md", "tex", "html")
+        ],
         f"{RESULTS}/claims.csv",

@@ -1,7 +1,4 @@
-"""Figures: a paper's rules say what each figure is made of (`add_figures`); here is how it is made.
-
-The drawing is `marginalia.figures.PAPER.FIGURE`, the caption `workflow/report/PAPER/FIGURE.rst`.
-"""
+"""Figures and tables: a paper's rules say what each is made of, by `add_figures` and `add_tables`."""
 
 from typing import NamedTuple
 
@@ -15,9 +12,16 @@ class Figure(NamedTuple):
 
 
 FIGURES = []
+TABLES = []
 
 
 def add_figures(paper, **figures):
     """Add figures of a paper to those that are built."""
     for name, figure in figures.items():
         FIGURES.append((paper, name, figure))
+
+
+def add_tables(paper, **tables):
+    """Add tables of a paper to those that are built; they are described like figures."""
+    for name, table in tables.items():
+        TABLES.append((paper, name, table))

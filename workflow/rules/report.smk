@@ -1,6 +1,7 @@
-"""What is looked at: the figures of all papers, their captions, and the gallery.
+"""What is looked at: the figures and tables of all papers, their captions, the claims, and the gallery.
 
-The drawing of a figure is `marginalia.figures.PAPER.FIGURE`, its caption `workflow/report/PAPER/FIGURE.rst`.
+A figure is drawn by `marginalia.figures.PAPER.FIGURE`, a table made by `marginalia.papertables.PAPER.TABLE`;
+the captions are `workflow/report/PAPER/NAME.rst`.
 """
 
 for paper, name, figure in FIGURES:
@@ -40,11 +41,51 @@ for paper, name, figure in FIGURES:
             "../../scripts/figure.py"
 
 
+for paper, name, table in TABLES:
+
+    rule:
+        name:
+            f"{paper}_{name}"
+        input:
+            **table.tables,
+        output:
+            csv=f"{RESULTS}/tables/{paper}/{name}.csv",
+            markdown=f"{RESULTS}/tables/{paper}/{name}.md",
+            latex=f"{RESULTS}/tables/{paper}/{name}.tex",
+            html=report(
+                f"{RESULTS}/tables/{paper}/{name}.html",
+                caption=f"../report/{paper}/{name}.rst",
+                category=paper,
+                labels={"figure": name, "shows": table.title},
+            ),
+            made_of=f"{RESULTS}/tables/{paper}/{name}.txt",
+        log:
+            f"{LOGS}/tables/{paper}/{name}.log",
+        benchmark:
+            f"{BENCHMARKS}/tables/{paper}/{name}.tsv"
+        conda:
+            ENVIRONMENT
+        threads: 1
+        resources:
+            mem_mb=1000,
+            runtime=5,
+        params:
+            paper=paper,
+            table=name,
+            title=table.title,
+            settings=table.settings,
+        message:
+            f"make {name} of {paper}: {table.title}"
+        script:
+            "../../scripts/table.py"
+
+
 rule claims:
     input:
         csvs=[
-            f"{RESULTS}/figures/{paper}/{name}.csv"
-            for paper, name, _ in FIGURES
+            f"{RESULTS}/{kind}/{paper}/{name}.csv"
+            for kind, built in (("figures", FIGURES), ("tables", TABLES))
+            for paper, name, _ in built
             if Path(workflow.basedir, f"scripts/marginalia/claims/{paper}.py").is_file()
         ],
     output:
@@ -73,6 +114,9 @@ rule gallery:
         pngs=[f"{RESULTS}/figures/{paper}/{name}.png" for paper, name, _ in FIGURES],
         csvs=[f"{RESULTS}/figures/{paper}/{name}.csv" for paper, name, _ in FIGURES],
         made_of=[f"{RESULTS}/figures/{paper}/{name}.txt" for paper, name, _ in FIGURES],
+        tables=[
+            f"{RESULTS}/tables/{paper}/{name}.{kind}" for paper, name, _ in TABLES for kind in ("md", "csv")
+        ],
     output:
         folder=directory(f"results/gallery/{config['scale']}"),
     log:

@@ -1,4 +1,90 @@
-"""Wu and Yu 2019, "Understanding Adversarial Robustness: The Trade-off between Minimum and Average Margin"."""
+"""Wu and Yu 2019, "Understanding Adversarial Robustness: The Trade-off between Minimum and Average Margin".
+
+A network of the paper is DATA_MODEL_METHOD, such as mnist_cnn_amr; the configuration names its run. A figure is
+built if all its runs are named, a row of a table if its run is.
+"""
+
+WU2019 = {"networks": {}, **config["papers"]["wu2019"]}
+WU2019_DATA = ("mnist", "cifar")
+WU2019_MODELS = ("lr", "mlp", "cnn")
+WU2019_TABLE01 = {model: ("standard", "lcr", "amr") for model in ("mlp", "cnn")}
+WU2019_TABLE02 = {
+    "lenet": ("standard", "deep_defense", "adversarial", "amr"),
+    "convnet": ("standard", "deep_defense", "adversarial", "amr"),
+    "lenet_small": ("mmr", "amr"),
+}
+WU2019_RUNS = {
+    f"{data}_{model}_{method}": run
+    for data in WU2019_DATA
+    for model, methods in WU2019["networks"].get(data, {}).items()
+    for method, run in methods.items()
+}
+
+
+def wu2019_networks(data, method="standard"):
+    """The paper's three models of one kind of data, trained by a method."""
+    return [f"{data}_{model}_{method}" for model in WU2019_MODELS]
+
+
+def wu2019_brought(run):
+    """The checkpoints that somebody brought for the data of a run and that are none of the paper's networks."""
+    return [name for name in brought(run) if name not in WU2019_RUNS.values()]
+
+
+def wu2019_named(networks):
+    """Whether the configuration names the runs of all these networks."""
+    return all(network in WU2019_RUNS for network in networks)
+
+
+def wu2019_margins(networks, beside=True):
+    """Margins of networks after every epoch that is kept, and beside them of what somebody brought."""
+    tables = {}
+    for network in networks:
+        run, measurement = WU2019_RUNS[network], WU2019["networks"]["margins"][network.split("_")[0]]
+        tables[network] = measured(run, measurement, filter(None, kept_epochs(config["runs"][run])))
+        if beside:
+            tables |= {f"brought_{name}": measured(name, measurement) for name in wu2019_brought(run)}
+    return tables
+
+
+def wu2019_histories():
+    """What Figure 5 takes: the histories of all six models, and margins, for what they say of the data."""
+    tables = {
+        f"history_{network.removesuffix('_standard')}": histories(WU2019_RUNS[network])
+        for data in WU2019_DATA
+        for network in wu2019_networks(data)
+    }
+    for data in WU2019_DATA:
+        (tables[data],) = wu2019_margins([f"{data}_mlp_standard"], beside=False).values()
+    return tables
+
+
+def wu2019_add_table(name, title, methods, margins):
+    """Add a table: a row a network (methods: by model) and then, for each kind of data, what was brought."""
+    tables, rows = {}, []
+    for data in WU2019_DATA:
+        entries = {
+            f"{data}_{model}_{method}": {"data": data, "model": model, "method": method}
+            for model in methods
+            for method in methods[model]
+            if f"{data}_{model}_{method}" in WU2019_RUNS
+        }
+        for network in list(entries):
+            for other in wu2019_brought(WU2019_RUNS[network]):
+                entries[other] = {"data": data, "brought": True}
+        for key in entries:
+            run = WU2019_RUNS.get(key, key)
+            last = [last_epoch(config["runs"][run])]
+            tables[f"robustness_{key}"] = measured(run, WU2019["networks"]["robustness"][data], last)
+            if margins:
+                tables[f"margins_{key}"] = measured(run, WU2019["networks"]["margins"][data], last)
+            if "checkpoint" in config["runs"][run]:
+                tables[f"predictions_{key}"] = measured(run, WU2019["networks"]["predictions"], last)
+            else:
+                tables[f"history_{key}"] = histories(run)
+        rows += [{"key": key, **entry} for key, entry in entries.items()]
+    if rows:
+        add_tables("wu2019", **{name: Figure(title, tables, {"rows": rows})})
 
 
 def wu2019_binary(model, table):
@@ -6,26 +92,76 @@ def wu2019_binary(model, table):
     return f"{RESULTS}/margins/wu2019/{model}/{table}.parquet"
 
 
-add_figures(
-    "wu2019",
-    fig01a=Figure(
-        "logistic regression: minimum and average margin over epochs",
-        {"curves": wu2019_binary("logistic", "curves"), "svm": wu2019_binary("svm", "margins")},
-    ),
-    fig01b=Figure(
-        "logistic regression: distributions of the margin",
-        {"logistic": wu2019_binary("logistic", "margins"), "svm": wu2019_binary("svm", "margins")},
-    ),
-    fig01c=Figure(
-        "logistic regression: adversarial examples over epochs",
-        {
-            "curves": wu2019_binary("logistic", "curves"),
-            "logistic": wu2019_binary("logistic", "examples"),
-            "svm": wu2019_binary("svm", "examples"),
-        },
-    ),
-    fig04=Figure(
-        "logistic regression: loss and errors over epochs",
-        {"curves": wu2019_binary("logistic", "curves")},
-    ),
+if "binary" in WU2019:
+    add_figures(
+        "wu2019",
+        fig01a=Figure(
+            "logistic regression: minimum and average margin over epochs",
+            {"curves": wu2019_binary("logistic", "curves"), "svm": wu2019_binary("svm", "margins")},
+        ),
+        fig01b=Figure(
+            "logistic regression: distributions of the margin",
+            {"logistic": wu2019_binary("logistic", "margins"), "svm": wu2019_binary("svm", "margins")},
+        ),
+        fig01c=Figure(
+            "logistic regression: adversarial examples over epochs",
+            {
+                "curves": wu2019_binary("logistic", "curves"),
+                "logistic": wu2019_binary("logistic", "examples"),
+                "svm": wu2019_binary("svm", "examples"),
+            },
+        ),
+        fig04=Figure(
+            "logistic regression: loss and errors over epochs",
+            {"curves": wu2019_binary("logistic", "curves")},
+        ),
+    )
+
+if wu2019_named(wu2019_networks("cifar")):
+    add_figures(
+        "wu2019",
+        fig02=Figure(
+            "CIFAR-10 models: average and minimum margin over epochs",
+            wu2019_margins(wu2019_networks("cifar")),
+        ),
+        fig08=Figure(
+            "CIFAR-10 models: distributions of the margin",
+            wu2019_margins(wu2019_networks("cifar"), beside=False),
+        ),
+    )
+
+if wu2019_named(wu2019_networks("mnist")):
+    add_figures(
+        "wu2019",
+        fig06=Figure(
+            "MNIST models: average and minimum margin over epochs",
+            wu2019_margins(wu2019_networks("mnist")),
+        ),
+        fig07=Figure(
+            "MNIST models: distributions of the margin",
+            wu2019_margins(wu2019_networks("mnist"), beside=False),
+        ),
+    )
+
+WU2019_SIX = [
+    network
+    for data in WU2019_DATA
+    for pair in zip(wu2019_networks(data), wu2019_networks(data, "amr"))
+    for network in pair
+]
+if wu2019_named(WU2019_SIX):
+    add_figures(
+        "wu2019",
+        fig03=Figure(
+            "six models: average margin with and without the regularizer", wu2019_margins(WU2019_SIX)
+        ),
+        fig05=Figure("six models: training and test error", wu2019_histories()),
+    )
+
+wu2019_add_table(
+    "table01",
+    "average margin regularizer against Lipschitz constant regularization",
+    WU2019_TABLE01,
+    margins=True,
 )
+wu2019_add_table("table02", "five training methods", WU2019_TABLE02, margins=False)

@@ -1,0 +1,239 @@
+"""What Wu and Yu 2019 claim, each checked where the paper shows it, and once more under an honest attack."""
+
+from collections.abc import Iterator, Mapping
+
+import pandas as pd
+
+from marginalia.claims import Claim
+
+MINIMUM, AVERAGE = "minimum_margin", "average_absolute_margin"
+NETWORKS = {"fig02": "CIFAR-10", "fig06": "MNIST"}
+METHODS = {"DD": "Deep Defense", "Adv": "adversarial training", "Std": "standard training"}
+GAINS = {"LR": "2 to 3 times", "MLP": "2 to 3 times", "CNN": "1.5 to 2 times"}
+CLOSE = 2.0  # percentage points within which one attack approximates another
+
+
+def check(tables: Mapping[str, pd.DataFrame]) -> list[Claim]:
+    """All claims about those figures and tables that were built, in the paper's order."""
+    checks = {
+        "fig01a": _case_study,
+        "fig04": _errors_of_the_case_study,
+        "fig02": _trade_off,
+        "fig06": _trade_off,
+        "fig03": _gains,
+        "fig05": _errors,
+        "table01": _regularizer,
+        "table02": _methods,
+    }
+    return [claim for name in checks if name in tables for claim in checks[name](name, tables[name])]
+
+
+def _case_study(figure: str, table: pd.DataFrame) -> Iterator[Claim]:
+    """Section 3: logistic regression tends to the SVM in its minimum margin, at the price of the average."""
+    for quantity, split, statement in (
+        (MINIMUM, "train", "the minimum margin of the training images grows towards that of the SVM"),
+        (AVERAGE, "train", "the average margin of the training images falls"),
+        (AVERAGE, "test", "the average margin of the test images falls"),
+    ):
+        rows = table[(table["quantity"] == quantity) & (table["split"] == split)]
+        margin = rows[rows["model"] == "logistic"].set_index("epoch")["value"].loc[1:]
+        (svm,) = rows.loc[rows["model"] == "svm", "value"]
+        first, last = margin.iloc[0], margin.iloc[-1]
+        grows = first < last and abs(svm - last) < abs(svm - first)
+        yield Claim(
+            claim=f"{figure}-{quantity}-{split}",
+            statement=f"logistic regression of two classes: {statement}",
+            figure=figure,
+            published="approaches that of the SVM" if quantity == MINIMUM else "keeps decreasing",
+            measured=f"{first:.3g} at epoch {margin.index[0]}, {last:.3g} at epoch {margin.index[-1]}; "
+            f"SVM {svm:.3g}",
+            holds=bool(grows if quantity == MINIMUM else last < first),
+        )
+
+
+def _errors_of_the_case_study(figure: str, table: pd.DataFrame) -> Iterator[Claim]:
+    """Appendix B: the error rates never increase, and the training error reaches zero."""
+    errors = table[table["quantity"] == "error_percent"].dropna(subset="value")
+    train = errors[errors["split"] == "train"].set_index("epoch")["value"]
+    yield Claim(
+        claim=f"{figure}-separable",
+        statement="logistic regression of two classes: the training error reaches zero",
+        figure=figure,
+        published="zero",
+        measured=f"{train.iloc[-1]:.3g} % at epoch {train.index[-1]}",
+        holds=bool(train.iloc[-1] == 0),
+    )
+    for split, rows in errors.groupby("split", sort=False):
+        yield _never_rises(
+            figure, f"logistic regression of two classes, {split}", rows.set_index("epoch")["value"]
+        )
+
+
+def _trade_off(figure: str, table: pd.DataFrame) -> Iterator[Claim]:
+    """Section 5.2, appendix C: in training the minimum margin rises and the average margin falls."""
+    for (model, split, quantity), margin in _curves(table, ["model", "split", "quantity"]):
+        if quantity not in (MINIMUM, AVERAGE):
+            continue
+        first, last = margin.iloc[0], margin.iloc[-1]
+        rises = quantity == MINIMUM
+        exception = " (but for small changes of this one)" if (figure, model) == ("fig06", "CNN") else ""
+        yield Claim(
+            claim=f"{figure}-{model}-{quantity}-{split}",
+            statement=f"{NETWORKS[figure]}-{model}, standard training, {split} images: the "
+            f"{'minimum' if rises else 'average'} margin {'rises' if rises else 'falls'}",
+            figure=figure,
+            published=f"keeps {'increasing' if rises else 'decreasing'}{'' if rises else exception}",
+            measured=f"{first:.3g} at epoch {margin.index[0]}, {last:.3g} at epoch {margin.index[-1]}",
+            holds=bool(last > first if rises else last < first),
+        )
+
+
+def _gains(figure: str, table: pd.DataFrame) -> Iterator[Claim]:
+    """Section 5.3: the regularizer raises the average margin."""
+    last = {
+        key: margin.iloc[-1]
+        for key, margin in _curves(table[table["quantity"] == AVERAGE], ["data", "model", "split", "method"])
+    }
+    for data, model, split, method in last:
+        if method == "standard" and split == "test":
+            standard, amr = last[data, model, split, "standard"], last[data, model, split, "amr"]
+            yield Claim(
+                claim=f"{figure}-{data}-{model}",
+                statement=f"{data}, {model}, test images: AMR ends with a greater average margin than "
+                "standard training",
+                figure=figure,
+                published=GAINS[model],
+                measured=f"{standard:.3g} and {amr:.3g}: {amr / standard:.2f} times",
+                holds=bool(amr > standard),
+            )
+
+
+def _errors(figure: str, table: pd.DataFrame) -> Iterator[Claim]:
+    """Appendix B: the test errors never increase."""
+    errors = table[(table["quantity"] == "error_percent") & (table["split"] == "test")]
+    for (data, model), error in _curves(errors, ["data", "model"]):
+        yield _never_rises(figure, f"{data}, {model}, test", error)
+
+
+def _regularizer(figure: str, table: pd.DataFrame) -> Iterator[Claim]:
+    """Table 1: AMR against standard training and LCR, by the paper's attack and by an honest one."""
+    for (data, model), rows in _networks(table):
+        robust, margin = _by_method(rows, "robust_accuracy_percent"), _by_method(rows, "average_margin")
+        for attack in ("ours", "audited"):
+            for other, radii in (("Std", "every radius"), ("LCR", "the greatest radius")):
+                if {"AMR", other} <= set(robust[attack]):
+                    yield _more_robust(figure, f"{data}-{model}", attack, "AMR", other, radii, robust)
+            if {"AMR", "Std"} <= set(margin[attack]):
+                (standard,), (amr,) = margin[attack]["Std"], margin[attack]["AMR"]
+                paper = [margin["published"][method].iloc[0] for method in ("Std", "AMR")]
+                yield Claim(
+                    claim=f"{figure}-{data}-{model}-margin-{attack}",
+                    statement=f"{data}-{model}: AMR has a greater average margin than standard training"
+                    + _of(attack),
+                    figure=figure,
+                    published=f"{paper[0]:.2f} to {paper[1]:.2f}",
+                    measured=f"{standard:.2f} to {amr:.2f}",
+                    holds=bool(amr > standard),
+                )
+        yield from _attack_is_strong(figure, f"{data}-{model}", robust)
+
+
+def _methods(figure: str, table: pd.DataFrame) -> Iterator[Claim]:
+    """Table 2: AMR against the other methods."""
+    for (data, model), rows in _networks(table):
+        robust = _by_method(rows, "robust_accuracy_percent")
+        for attack in ("ours", "audited"):
+            for other, radii in (("Std", "every radius"), ("MMR", "every radius")):
+                if {"AMR", other} <= set(robust[attack]):
+                    yield _more_robust(figure, f"{data}-{model}", attack, "AMR", other, radii, robust)
+        yield from _attack_is_strong(figure, f"{data}-{model}", robust)
+
+
+def _attack_is_strong(figure: str, network: str, robust: dict[str, dict[str, pd.Series]]) -> Iterator[Claim]:
+    """Section 5.3: PGD's success is a good approximation of robust accuracy."""
+    for method, ours in robust["ours"].items():
+        gap = (ours - robust["audited"][method]).dropna()
+        if len(gap):
+            yield Claim(
+                claim=f"{figure}-{network}-{method}-attack",
+                statement=f"{network}, {METHODS.get(method, method)}: PGD as in the paper gives the "
+                f"robust accuracy within {CLOSE:g} points at every radius",
+                figure=figure,
+                published="a good approximation",
+                measured=f"at most {gap.max():.1f} points above an attack that masked gradients do not fool, "
+                f"at radius {gap.idxmax():g}",
+                holds=bool(gap.max() <= CLOSE),
+            )
+
+
+def _more_robust(
+    figure: str,
+    network: str,
+    attack: str,
+    better: str,
+    worse: str,
+    radii: str,
+    robust: dict[str, dict[str, pd.Series]],
+) -> Claim:
+    gain = (robust[attack][better] - robust[attack][worse]).dropna()
+    if radii == "the greatest radius":
+        gain = gain.tail(1)
+    published = (robust["published"][better] - robust["published"][worse]).reindex(gain.index)
+    return Claim(
+        claim=f"{figure}-{network}-{better}-{worse}-{attack}",
+        statement=f"{network}: {better} is more robust than {METHODS.get(worse, worse)} at {radii}"
+        + _of(attack),
+        figure=figure,
+        published=_listed(published),
+        measured=_listed(gain),
+        holds=bool((gain > 0).all()),
+    )
+
+
+def _never_rises(figure: str, subject: str, error: pd.Series) -> Claim:
+    change = error.diff()
+    rises = change[change > 0]
+    worst = f", the greatest by {rises.max():.2g} points at epoch {rises.idxmax()}" if len(rises) else ""
+    return Claim(
+        claim=f"{figure}-{subject.replace(', ', '-').replace(' ', '-')}-error",
+        statement=f"{subject} images: the error never increases",
+        figure=figure,
+        published="never",
+        measured=f"{len(rises)} rises over {len(error)} epochs{worst}",
+        holds=not len(rises),
+    )
+
+
+def _curves(table: pd.DataFrame, by: list[str]) -> Iterator[tuple[tuple, pd.Series]]:
+    """Means over epochs of each group; a checkpoint that somebody brought has no epoch."""
+    for key, rows in table[table["epoch"].notna()].groupby(by, sort=False):
+        rows = rows[rows["epoch"] > 0]
+        yield key, rows.set_index(rows["epoch"].astype(int))["mean"].sort_index()
+
+
+def _networks(table: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
+    own = table[~table["brought"].astype(bool)]
+    yield from own.groupby(["data_role", "model"], sort=False)
+
+
+def _by_method(rows: pd.DataFrame, quantity: str) -> dict[str, dict[str, pd.Series]]:
+    """published, ours, audited: for each method its numbers by radius."""
+    rows = rows[rows["quantity"] == quantity]
+    return {
+        column: {
+            method: part.set_index("eps")[column].sort_index()
+            for method, part in rows.groupby("method", sort=False)
+        }
+        for column in ("published", "ours", "audited")
+    }
+
+
+def _listed(gain: pd.Series) -> str:
+    return (
+        ", ".join(f"{points:+.1f} at {eps:g}" for eps, points in gain.dropna().items())
+        or "not at these radii"
+    )
+
+
+def _of(attack: str) -> str:
+    return ", audited" if attack == "audited" else ""
