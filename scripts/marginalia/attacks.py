@@ -1,5 +1,7 @@
 """Projected gradient descent, the attack of fixed radius (Madry et al. 2018)."""
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -13,6 +15,7 @@ from marginalia.margins.checks import (
 from marginalia.margins.gradients import images_at_once, linearize
 
 LOSSES = ("cross_entropy", "logit_difference")
+STARTS = ("ball", "box")
 
 
 def pgd(
@@ -27,6 +30,7 @@ def pgd(
     loss: str = "cross_entropy",
     gradient_floor: float = 1e-6,
     box: tuple[float, float] | None = (0, 1),
+    start: str = "ball",
     generator: torch.Generator | None = None,
     return_masked: bool = False,
 ) -> Tensor | tuple[Tensor, Tensor]:
@@ -48,6 +52,8 @@ def pgd(
             gradient does not vanish where the model is certain.
         gradient_floor: least l2 norm that a gradient is divided by.
         box: least and greatest pixel, or None.
+        start: uniform in the ``ball``; or at a point uniform in the ``box``, drawn towards the image until it
+            is in the ball, as the tool of wu2019 starts in l2.
         generator: source of the random start.
         return_masked: also return ``[N]``, bool: whether in some step the gradient's l2 norm was below
             ``gradient_floor``.
@@ -65,19 +71,25 @@ def pgd(
         raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {loss!r}")
     if box is not None and not box[0] < box[1]:
         raise ValueError(f"box must be (least, greatest) pixel or None, got {box!r}")
+    if start not in STARTS or (start == "box" and box is None):
+        raise ValueError(f"start must be one of {', '.join(STARTS)}, the second with a box, got {start!r}")
     x, classes = prepare(model, x)
     check_labels(y, len(x), classes)
     y = y.to(x.device)
 
     masked = torch.zeros(len(x), dtype=torch.bool, device=x.device)
-    start = _clamp(x + _random_start(x, eps, norm, generator), box)
+    if start == "ball":
+        offset = _uniform_in_ball(x, eps, norm, generator)
+    else:
+        offset = _from_box(x, eps, norm, box, generator)
+    first = _clamp(x + offset, box)
     if not len(x):
-        return (start, masked) if return_masked else start
+        return (first, masked) if return_masked else first
     count = images_at_once(model, x)
     results = []
     with torch.no_grad():
         for center, point, label, low in zip(
-            x.split(count), start.split(count), y.split(count), masked.split(count), strict=True
+            x.split(count), first.split(count), y.split(count), masked.split(count), strict=True
         ):
             for _ in range(steps):
                 gradient = _loss_gradient(model, point, label, loss)
@@ -114,17 +126,34 @@ def _loss_gradient(model: nn.Module, point: Tensor, label: Tensor, loss: str) ->
     return pull(seed[None])[0]
 
 
-def _random_start(x: Tensor, eps: float, norm: float, generator: torch.Generator | None) -> Tensor:
+def _uniform_in_ball(x: Tensor, eps: float, norm: float, generator: torch.Generator | None) -> Tensor:
     """Offsets uniform in the ball."""
-    device = x.device if generator is None else generator.device
     if norm == float("inf"):
-        offset = torch.empty(x.shape, dtype=x.dtype, device=device).uniform_(-eps, eps, generator=generator)
-        return offset.to(x.device)
-    offset = torch.randn(x.shape, dtype=x.dtype, device=device, generator=generator).flatten(1)
-    radius = torch.rand(len(x), 1, dtype=x.dtype, device=device, generator=generator)
-    radius = eps * radius ** (1 / offset.shape[1])
-    offset *= radius / torch.linalg.vector_norm(offset, dim=1, keepdim=True)
-    return offset.view(x.shape).to(x.device)
+        return _drawn(torch.rand, x.shape, x, generator).mul_(2 * eps).sub_(eps)
+    offset = _drawn(torch.randn, x.shape, x, generator)
+    radius = eps * _drawn(torch.rand, (len(x), 1), x, generator) ** (1 / x.shape[1:].numel())
+    return offset * _column(radius / _lengths(offset), x)
+
+
+def _from_box(
+    x: Tensor, eps: float, norm: float, box: tuple[float, float], generator: torch.Generator | None
+) -> Tensor:
+    """Offsets to points uniform in the box, shortened to the ball."""
+    offset = _drawn(torch.rand, x.shape, x, generator).mul_(box[1] - box[0]).add_(box[0]).sub_(x)
+    if norm == float("inf"):
+        return offset.clamp_(-eps, eps)
+    return offset * _column((eps / _lengths(offset)).clamp_(max=1), x)
+
+
+def _drawn(
+    draw: Callable[..., Tensor], shape: Sequence[int], like: Tensor, generator: torch.Generator | None
+) -> Tensor:
+    device = like.device if generator is None else generator.device
+    return draw(shape, dtype=like.dtype, device=device, generator=generator).to(like.device)
+
+
+def _lengths(offset: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(offset.flatten(1), dim=1, keepdim=True)
 
 
 def _clamp(x: Tensor, box: tuple[float, float] | None) -> Tensor:

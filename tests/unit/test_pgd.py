@@ -65,6 +65,30 @@ def test_one_step_follows_the_published_order_of_operations():
 
 
 @NORMS
+def test_a_start_from_the_box_is_on_the_way_to_a_uniform_point(norm):
+    model, x, y = problem(count=400)
+    eps = 0.5 if norm == 2 else 0.1
+    start = pgd(
+        model, x, y, eps=eps, norm=norm, steps=0, start="box", generator=torch.Generator().manual_seed(1)
+    )
+    drawn = torch.rand(x.shape, generator=torch.Generator().manual_seed(1)) - x
+    if norm == 2:
+        torch.testing.assert_close((start - x).flatten(1).norm(dim=1), torch.full((400,), eps))
+        cosine = nn.functional.cosine_similarity((start - x).flatten(1), drawn.flatten(1))
+        torch.testing.assert_close(cosine, torch.ones(400))
+    else:
+        torch.testing.assert_close(start - x, drawn.clamp(-eps, eps))
+    assert start.min() >= 0 and start.max() <= 1
+
+
+@pytest.mark.parametrize("wrong", [{"start": "image"}, {"start": "box", "box": None}])
+def test_a_wrong_start_is_refused(wrong):
+    model, x, y = problem(count=2)
+    with pytest.raises(ValueError, match="start must be one of ball, box"):
+        pgd(model, x, y, eps=0.1, **wrong)
+
+
+@NORMS
 def test_random_start_is_uniform_in_the_ball(norm):
     model = nn.Sequential(nn.Linear(2, 2)).eval()
     x = torch.zeros(20000, 2)

@@ -21,6 +21,7 @@ def measure(
     step_size: float = 0.01,
     loss: str = "cross_entropy",
     gradient_floor: float = 1e-6,
+    start: str = "ball",
     generator: torch.Generator | None = None,
 ) -> dict[str, np.ndarray]:
     """Columns ``prediction``, ``correct``, and for each radius (pixel units) two flags.
@@ -40,6 +41,7 @@ def measure(
             step_size=step_size,
             loss=loss,
             gradient_floor=gradient_floor,
+            start=start,
             generator=generator,
             return_masked=True,
         )

@@ -18,6 +18,7 @@ def measure(
     steps: int = 1000,
     step_size: float = 0.01,
     gradient_floor: float = 1e-6,
+    start: str = "box",
     search_steps: int = 200,
     generator: torch.Generator | None = None,
 ) -> dict[str, np.ndarray]:
@@ -38,6 +39,7 @@ def measure(
         steps=steps,
         step_size=step_size,
         gradient_floor=gradient_floor,
+        start=start,
         generator=generator,
     )
     return published | minimum_norm.measure(model, images, labels, steps=search_steps)
