@@ -1,4 +1,4 @@
-"""Copy the figures and tables of a scale to where git keeps them, with a note of what they are.
+"""Copy the figures and tables of a paper to where git keeps them, with a note of what they are.
 
 In: the PNG, the CSV and the line of provenance of each figure; the Markdown and the CSV of each table.
 Out: a folder with PNGs, tables and CSVs, and README.md: scale, data, commit and machine.
@@ -21,30 +21,23 @@ def commit() -> str:
 with logged(snakemake.log[0]):
     from marginalia.files import whole
 
+    params = snakemake.params
+    files = {path.name: path for path in map(Path, snakemake.input.files)}
     with whole(snakemake.output.folder) as folder:
+        folder.mkdir(parents=True)
         lines = [
-            f"# Gallery, scale {snakemake.params.scale}",
+            f"# {snakemake.wildcards.paper}, scale {params.scale}",
             "",
             f"Built from commit {commit()}. Below each figure is what it was made of; beside each PNG is the "
             "CSV of what it plots.",
         ]
-        for png, csv, made_of, title in zip(
-            snakemake.input.pngs,
-            snakemake.input.csvs,
-            snakemake.input.made_of,
-            snakemake.params.titles,
-            strict=True,
-        ):
-            paper, figure = Path(png).parent.name, Path(png).stem
-            (folder / paper).mkdir(parents=True, exist_ok=True)
-            for file in (png, csv):
-                shutil.copy(file, folder / paper)
-            lines += ["", f"## {paper} {figure}: {title}", "", f"![{title}]({paper}/{figure}.png)"]
-            lines += ["", Path(made_of).read_text().strip()]
-        for file in map(Path, snakemake.input.tables):
-            paper = file.parent.name
-            (folder / paper).mkdir(parents=True, exist_ok=True)
-            shutil.copy(file, folder / paper)
-            if file.suffix == ".md":
-                lines += ["", f"## {paper} {file.stem}", "", file.read_text().strip()]
+        for name, path in files.items():
+            if path.suffix == ".png":
+                title = params.titles[path.stem]
+                lines += ["", f"## {path.stem}: {title}", "", f"![{title}]({name})"]
+                lines += ["", files[f"{path.stem}.txt"].read_text().strip()]
+            elif path.suffix == ".md":
+                lines += ["", f"## {path.stem}", "", path.read_text().strip()]
+            if path.suffix != ".txt":
+                shutil.copy(path, folder)
         (folder / "README.md").write_text("\n".join(lines) + "\n")

@@ -84,6 +84,20 @@ def test_no_boundary_is_reported_not_invented():
     assert not result.found.any() and result.distance.isnan().all() and (result.target == -1).all()
 
 
+def test_a_crossing_in_the_box_is_found_where_the_box_takes_a_part_of_each_step():
+    torch.manual_seed(4)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(100, 2)).eval()
+    x = (pixels(300, 1, 10, 10) - 0.5).mul(1.3).add(0.5).clamp(0, 1)  # many pixels at the edges of the box
+    nn.init.normal_(model[1].weight)
+    nn.init.zeros_(model[1].bias)
+    normal = model[1].weight[1] - model[1].weight[0]
+    start = x.flatten(1) @ normal
+    furthest = torch.where(start[:, None] > 0, (normal < 0).float(), (normal > 0).float()) @ normal
+    there = (furthest * start < 0).detach()
+    assert there.float().mean() > 0.9
+    assert minimum_norm_attack(model, x).found[there].all()
+
+
 def test_float32_agrees_with_float64():
     model, x = network("plain_dense", (1, 8, 8), hidden=32), pixels(100, 1, 8, 8)
     single = minimum_norm_attack(model, x, steps=100).distance

@@ -111,18 +111,29 @@ rule claims:
 
 rule gallery:
     input:
-        pngs=[f"{RESULTS}/figures/{paper}/{name}.png" for paper, name, _ in FIGURES],
-        csvs=[f"{RESULTS}/figures/{paper}/{name}.csv" for paper, name, _ in FIGURES],
-        made_of=[f"{RESULTS}/figures/{paper}/{name}.txt" for paper, name, _ in FIGURES],
-        tables=[
-            f"{RESULTS}/tables/{paper}/{name}.{kind}" for paper, name, _ in TABLES for kind in ("md", "csv")
+        expand("results/gallery/{scale}/{paper}", scale=config["scale"], paper=config["papers"]),
+
+
+rule paper_gallery:
+    input:
+        files=lambda wildcards: [
+            f"{RESULTS}/figures/{paper}/{name}.{kind}"
+            for paper, name, _ in FIGURES
+            if paper == wildcards.paper
+            for kind in ("png", "csv", "txt")
+        ]
+        + [
+            f"{RESULTS}/tables/{paper}/{name}.{kind}"
+            for paper, name, _ in TABLES
+            if paper == wildcards.paper
+            for kind in ("md", "csv")
         ],
     output:
-        folder=directory(f"results/gallery/{config['scale']}"),
+        folder=directory(f"results/gallery/{config['scale']}/{{paper}}"),
     log:
-        f"{LOGS}/gallery.log",
+        f"{LOGS}/gallery/{{paper}}.log",
     benchmark:
-        f"{BENCHMARKS}/gallery.tsv"
+        f"{BENCHMARKS}/gallery/{{paper}}.tsv"
     localrule: True
     conda:
         ENVIRONMENT
@@ -132,8 +143,10 @@ rule gallery:
         runtime=5,
     params:
         scale=config["scale"],
-        titles=[figure.title for _, _, figure in FIGURES],
+        titles=lambda wildcards: {
+            name: figure.title for paper, name, figure in FIGURES if paper == wildcards.paper
+        },
     message:
-        f"put the figures of scale {config['scale']} into results/gallery"
+        "put the figures and tables of {wildcards.paper} into {output.folder}"
     script:
         "../../scripts/gallery.py"

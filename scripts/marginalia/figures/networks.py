@@ -266,10 +266,8 @@ def _grid(places: Tables, titles: Mapping[str, str]) -> tuple[Figure, np.ndarray
     """A panel a place: a row for each role, with the title of its data, a column a model."""
     models = list(dict.fromkeys(model for _, model in places))
     figure, axes = style.panels(len(titles), len(models), height=4.4)
-    for panel, (_, model) in zip(axes.flat, places, strict=True):
-        panel.set_title(model)
-    for panel, title in zip(axes[:, 0], titles.values(), strict=True):
-        panel.annotate(title, (0, 1), (0, 19), weight="bold", **ABOVE)
+    for panel, (role, model) in zip(axes.flat, places, strict=True):
+        panel.set_title(f"{titles[role]}\n{model}" if model == models[0] else model)
     return figure, axes
 
 

@@ -115,7 +115,7 @@ def _descend(
         cooling = (1 + cos(pi * index / steps)) / 2
         change = LAST_CHANGE + (FIRST_CHANGE - LAST_CHANGE) * cooling
         stride = LAST_STEP + (FIRST_STEP - LAST_STEP) * cooling
-        outside = torch.where(found, radius * (1 + change), length + gap.abs() / slope)
+        outside = torch.where(found, radius, length + gap.abs() / slope) * (1 + change)
         radius = torch.where(crossed, torch.minimum(radius * (1 - change), shortest * (1 - change)), outside)
         radius = radius.nan_to_num(nan=0.0, posinf=1e6)
         offset = offset + gradient * (stride / slope).view(shape)

@@ -88,8 +88,9 @@ AUDITED = (
     "there are many, ours says little."
 )
 INTERVAL = (
-    "Avg margin: ours is the sampled Lipschitz bound (theorem 3), a lower bound as far as the sample goes, "
-    "audited the distance that the minimum-norm attack finds, an upper bound. The truth lies between them."
+    "Avg margin: ours is the sampled Lipschitz bound (theorem 3), which falls as samples are added: a lower "
+    "bound with enough of them, with few it can lie above the truth. audited is the distance that the "
+    "minimum-norm attack finds, an upper bound, averaged over the images for which it finds one."
 )
 
 
