@@ -173,7 +173,7 @@ def test_regularizer_and_standard_training_are_drawn_on_their_data():
             np.testing.assert_allclose(test, averages["test"], rtol=1e-6)
             np.testing.assert_allclose(train, averages["train"], rtol=1e-6)
     first, second = (figure.axes[number] for number in (0, 3))
-    assert "sample digits" in texts(first) and "sample photographs" in texts(second)
+    assert "sample digits\nLR" in texts(first) and "sample photographs\nLR" in texts(second)
     rows = drawn[(drawn["data"] == "sample photographs") & (drawn["model"] == "CNN")]
     assert set(rows["run"]) == {"cifar_cnn_standard", "cifar_cnn_amr"}
 
@@ -189,7 +189,8 @@ def test_training_curves_are_errors_in_percent_with_the_loss_undrawn():
     assert drawn.groupby("quantity")["drawn"].all().to_dict() == {"error_percent": True, "loss": False}
     assert values["images"].isna().all() and values["standard_error"].isna().all()
     assert len(drawn) == 6 * 2 * 2 * 3
-    assert [panel.get_title(loc="left") for panel in figure.axes] == ["LR", "MLP", "CNN"] * 2
+    titles = [panel.get_title(loc="left").split("\n")[-1] for panel in figure.axes]
+    assert titles == ["LR", "MLP", "CNN"] * 2
 
 
 def test_histograms_count_every_image_once_and_zero_is_an_edge():
