@@ -20,54 +20,24 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from functools import cache
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 import torch  # noqa: E402
-from rows import ROWS, Row, Setting, train_network  # noqa: E402
-from torch import nn  # noqa: E402
+from rows import ROWS, Row  # noqa: E402
+from setting import add_options, prepare  # noqa: E402
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
-
-from marginalia.dataset import Dataset  # noqa: E402
-from marginalia.models import build  # noqa: E402
 
 
 def main() -> None:
     options = parse()
-    device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    if device.type == "cpu":
-        torch.set_num_threads(options.threads)
-    if options.data:
-        dataset = Dataset.load(options.data)
-    else:
-        from marginalia.sources.digits import read
-
-        dataset = read()
-    checkpoints = dict(pair.split("=", 1) for pair in options.checkpoint)
-
-    @cache
-    def networks(name: str) -> nn.Module:
-        if name not in checkpoints:
-            return train_network(name, dataset, device, options.epochs)
-        state = torch.load(checkpoints[name], weights_only=True, map_location=device)
-        model = build(name).to(device)
-        model.load_state_dict(state.get("model_state_dict", state))
-        return model.eval()
-
-    count = min(1000, len(dataset.test.labels))
-    images = torch.from_numpy(dataset.test.images[:count]).to(device)
-    images = images.float() / 255 if images.dtype == torch.uint8 else images
-    labels = torch.from_numpy(dataset.test.labels[:count]).to(device)
-    if count < 1000:  # stand-in data: as many images as the row asks for, each several times
-        repeat = -(-1000 // count)
-        images, labels = images.repeat(repeat, 1, 1, 1)[:1000], labels.repeat(repeat)[:1000]
-    setting = Setting(images, labels, dataset, networks, options.loop_images, device)
-
+    setting = replace(prepare(options), loop_images=options.loop_images)
+    device = setting.device
     peak = peak_rate(device)
-    print(f"{describe(device)}; {peak / 1e9:.0f} GFLOP/s at most (float32); {dataset.title}\n")
+    print(f"{describe(device)}; {peak / 1e9:.0f} GFLOP/s at most (float32); {setting.dataset.title}\n")
     print("| work | peer | ours | peer's | ratio | aim | share of peak | both found |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
     for name in options.rows:
@@ -87,22 +57,10 @@ def parse() -> argparse.Namespace:
         "--rows", nargs="+", choices=ROWS, default=list(ROWS), help="which rows (default: all)"
     )
     parser.add_argument("--runs", type=int, default=5, help="alternating runs after the warm-up (default: 5)")
-    parser.add_argument("--threads", type=int, default=2, help="on a CPU (default: 2)")
-    parser.add_argument("--device", help="default: cuda where there is one, else cpu")
-    parser.add_argument(
-        "--data", type=Path, help="a dataset as the pipeline stores it (.npz) in place of digits"
-    )
-    parser.add_argument(
-        "--checkpoint",
-        action="append",
-        default=[],
-        metavar="ARCHITECTURE=FILE",
-        help="weights of a trained network",
-    )
-    parser.add_argument("--epochs", type=int, default=3, help="to train what has no checkpoint (default: 3)")
     parser.add_argument(
         "--loop-images", type=int, default=2, help="images that a plain loop does (default: 2)"
     )
+    add_options(parser)
     return parser.parse_args()
 
 

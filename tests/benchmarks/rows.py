@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 import peers
 import torch
+from setting import Setting
 from torch import Tensor, nn
 
 from marginalia.attacks import pgd
-from marginalia.dataset import Dataset
 from marginalia.dct import diagonal_subspaces
 from marginalia.margins import deepfool, lipschitz_bound
-from marginalia.models import build
 from marginalia.training import Pixels
 
 
@@ -32,18 +31,6 @@ class Row:
     compare: Callable[[Any, Any], str]
     share: float = 1.0
     note: str = ""
-
-
-@dataclass
-class Setting:
-    """What the rows share: images and labels on the device, networks by name, how much a plain loop does."""
-
-    images: Tensor
-    labels: Tensor
-    dataset: Dataset
-    networks: Callable[[str], nn.Module]
-    loop_images: int
-    device: torch.device
 
 
 def deepfool_foolbox(setting: Setting) -> Row:
@@ -191,13 +178,3 @@ ROWS: dict[str, Callable[[Setting], Row]] = {
     "pgd": pgd_foolbox,
     "epoch": training_epoch,
 }
-
-
-def train_network(name: str, dataset: Dataset, device: torch.device, epochs: int) -> nn.Module:
-    """A network of that architecture, trained for a few epochs on the dataset."""
-    torch.manual_seed(0)
-    model = build(name, tuple(dataset.train.images.shape[1:]), len(dataset.classes)).to(device)
-    pixels = Pixels(dataset.train, device)
-    for _ in range(epochs):
-        peers.train_epoch(model, pixels.shuffled(64), learning_rate=0.02)
-    return model.eval()

@@ -1,0 +1,82 @@
+"""What the programs of this folder measure on: a data set, networks, a device; from options or embedded."""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import peers
+import torch
+from torch import Tensor, nn
+
+from marginalia.checkpoints import load_weights
+from marginalia.dataset import Dataset
+from marginalia.models import build
+from marginalia.training import Pixels
+
+IMAGES = 1000
+
+
+@dataclass
+class Setting:
+    """Test images and labels on the device, and networks by name."""
+
+    images: Tensor
+    labels: Tensor
+    dataset: Dataset
+    networks: Callable[[str], nn.Module]
+    device: torch.device
+    loop_images: int = 2  # how many a plain loop does
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options that :func:`prepare` takes."""
+    parser.add_argument("--threads", type=int, default=2, help="on a CPU (default: 2)")
+    parser.add_argument("--device", help="default: cuda where there is one, else cpu")
+    parser.add_argument(
+        "--data", type=Path, help="a dataset as the pipeline stores it (.npz) in place of digits"
+    )
+    parser.add_argument(
+        "--checkpoint",
+        action="append",
+        default=[],
+        metavar="ARCHITECTURE=FILE",
+        help="weights of a trained network",
+    )
+    parser.add_argument("--epochs", type=int, default=3, help="to train what has no checkpoint (default: 3)")
+
+
+def prepare(options: argparse.Namespace) -> Setting:
+    device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if device.type == "cpu":
+        torch.set_num_threads(options.threads)
+    if options.data:
+        dataset = Dataset.load(options.data)
+    else:
+        from marginalia.sources.digits import read
+
+        dataset = read()
+    checkpoints = dict(pair.split("=", 1) for pair in options.checkpoint)
+
+    @cache
+    def networks(name: str) -> nn.Module:
+        if name not in checkpoints:
+            return train_network(name, dataset, device, options.epochs)
+        return load_weights(build(name), checkpoints[name]).to(device)
+
+    images, labels = Pixels(dataset.test, device).batch(slice(IMAGES))
+    if len(labels) < IMAGES:  # stand-in data: as many images as a row asks for, each several times
+        repeat = -(-IMAGES // len(labels))
+        images, labels = images.repeat(repeat, 1, 1, 1)[:IMAGES], labels.repeat(repeat)[:IMAGES]
+    return Setting(images, labels, dataset, networks, device)
+
+
+def train_network(name: str, dataset: Dataset, device: torch.device, epochs: int) -> nn.Module:
+    """A network of that architecture, trained for a few epochs on the dataset."""
+    torch.manual_seed(0)
+    model = build(name, tuple(dataset.train.images.shape[1:]), len(dataset.classes)).to(device)
+    pixels = Pixels(dataset.train, device)
+    for _ in range(epochs):
+        peers.train_epoch(model, pixels.shuffled(64), learning_rate=0.02)
+    return model.eval()
