@@ -2,9 +2,9 @@
 
     python tests/benchmarks/order.py --data mnist.npz --checkpoint mnist_cnn=FILE
 
-Prints a Markdown table: the mean of each estimate (l2, no box) over the same test images, and how many
-images break the order. The sampled Lipschitz bound is an estimate: with few samples it can lie above the truth, and a
-certified bound, which is proven, can lie above it, because it is a bound on a ball of radius 5.
+Prints a Markdown table: the mean of each estimate (l2, no box) over the same test images, and how many of
+them break the order. The sampled Lipschitz bound is an estimate: with few samples it can lie above the truth;
+and a certified bound can lie above it, because the Lipschitz constant is that of a whole ball.
 """
 
 import argparse
