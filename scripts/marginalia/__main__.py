@@ -117,6 +117,8 @@ def _summarize(table, title: str, options: argparse.Namespace) -> None:
     if "correct" in table:
         print(f"accuracy {100 * table['correct'].mean():.2f} %")
     for column in table.columns:
+        if column.startswith(("robust_", "masked_")):
+            print(f"{column}: {100 * table[column].mean():.2f} %")
         if table[column].dtype.kind == "f" and not column.startswith("noise_"):
             values = table[column]
             error = values.std(ddof=0) / values.count() ** 0.5
