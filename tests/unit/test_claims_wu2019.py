@@ -38,21 +38,27 @@ def case_study_errors(train=(2.0, 1.0, 0.0), test=(2.0, 1.0, 1.0)):
 
 def networks(minimum=RISING, average=FALLING, method="standard"):
     rows = [
-        {"data": "MNIST", "model": model, "method": method, "epoch": epoch, "split": split}
+        {"data_role": "mnist", "model": model, "method": method, "epoch": epoch, "split": split}
         | {"quantity": quantity, "mean": values[place]}
         for model in ("LR", "CNN")
         for split in ("train", "test")
         for quantity, values in (("minimum_margin", minimum), ("average_absolute_margin", average))
         for place, epoch in enumerate(EPOCHS)
     ]
-    brought = {"data": "MNIST", "model": "LR", "epoch": np.nan, "split": "test", "mean": 9.0}
+    brought = {"data_role": "mnist", "model": "LR", "epoch": np.nan, "split": "test", "mean": 9.0}
     return pd.DataFrame([*rows, brought | {"quantity": "average_absolute_margin"}])
 
 
 def errors(test=(9.0, 5.0, 4.0)):
     return pd.DataFrame(
         [
-            {"data": "MNIST", "model": "LR", "epoch": epoch, "split": "test", "quantity": "error_percent"}
+            {
+                "data_role": "mnist",
+                "model": "LR",
+                "epoch": epoch,
+                "split": "test",
+                "quantity": "error_percent",
+            }
             | {"mean": test[place]}
             for place, epoch in enumerate(EPOCHS)
         ]
@@ -101,8 +107,8 @@ def test_what_the_paper_says_holds_on_its_own_numbers(tables):
         ("fig02", networks(average=[0.4, 0.6, 0.9]), "fig02-CNN-average_absolute_margin-train"),
         ("fig06", networks(minimum=FALLING), "fig06-LR-minimum_margin-test"),
         ("fig04", case_study_errors(train=(2.0, 1.0, 0.5)), "fig04-separable"),
-        ("fig05", errors((9.0, 4.0, 5.0)), "fig05-MNIST-LR-test-error"),
-        ("fig03", pd.concat([networks(), networks(method="amr")]), "fig03-MNIST-LR"),
+        ("fig05", errors((9.0, 4.0, 5.0)), "fig05-mnist-LR-test-error"),
+        ("fig03", pd.concat([networks(), networks(method="amr")]), "fig03-mnist-LR"),
         ("table01", table("table01", audited=3.0), "table01-mnist-CNN-AMR-attack"),
     ],
 )

@@ -92,7 +92,9 @@ def _gains(figure: str, table: pd.DataFrame) -> Iterator[Claim]:
     """Section 5.3: the regularizer raises the average margin."""
     last = {
         key: margin.iloc[-1]
-        for key, margin in _curves(table[table["quantity"] == AVERAGE], ["data", "model", "split", "method"])
+        for key, margin in _curves(
+            table[table["quantity"] == AVERAGE], ["data_role", "model", "split", "method"]
+        )
     }
     for data, model, split, method in last:
         if method == "standard" and split == "test":
@@ -111,7 +113,7 @@ def _gains(figure: str, table: pd.DataFrame) -> Iterator[Claim]:
 def _errors(figure: str, table: pd.DataFrame) -> Iterator[Claim]:
     """Appendix B: the test errors never increase."""
     errors = table[(table["quantity"] == "error_percent") & (table["split"] == "test")]
-    for (data, model), error in _curves(errors, ["data", "model"]):
+    for (data, model), error in _curves(errors, ["data_role", "model"]):
         yield _never_rises(figure, f"{data}, {model}, test", error)
 
 

@@ -31,7 +31,7 @@ Tables = Mapping[Place, pd.DataFrame]
 
 METHODS = {"standard": "standard training", "amr": "average margin regularizer"}
 TITLES = {AVERAGE: "average margin", MINIMUM: "minimum margin"}
-KEYS = ["data", "run", "model", "method", "epoch", "split"]
+KEYS = ["data", "data_role", "run", "model", "method", "epoch", "split"]
 POINT = [*KEYS, *(column for column in SUMMARY if column != "not_found"), "drawn"]
 BAR = [*KEYS, "drawn", "from", "to", "images", "share_percent", "seeds"]
 COLUMNS = 5  # epochs of the distributions, where none are asked for
@@ -47,9 +47,10 @@ def trade_off(standard: Tables, brought: Models = None) -> Plot:
     brings is a horizontal line, its test images, beside the model of the same architecture on the same data.
 
     Returns:
-        The figure, and a table with a row a point: data, run, model, method and epoch (both missing for
-        models brought), split, the columns of :func:`marginalia.figures.statistics.summarize`, drawn. The
-        average of m itself has rows, but is not drawn.
+        The figure, and a table with a row a point: data, data_role, run, model, method and epoch (both
+        missing for models brought), split, the columns of
+        :func:`marginalia.figures.statistics.summarize`, drawn. The average of m itself has rows, but is not
+        drawn.
     """
     table = _summaries({"standard": standard}, brought)
     looks = _looks(table)
@@ -128,7 +129,8 @@ def training(histories: Tables, measured: Mapping[str, pd.DataFrame]) -> Plot:
             style.error_axis(panel, errors["mean"].to_numpy(float))
             style.epoch_axis(panel)
             for part in (errors.assign(drawn=True), loss.assign(drawn=False)):
-                rows.append(part.assign(data=titles[place[0]], model=place[1], method="standard"))
+                names = {"data": titles[place[0]], "role": place[0], "model": place[1], "method": "standard"}
+                rows.append(part.assign(**names))
         table = pd.concat(rows)
         entries = panels.trend_entries(table, "split", style.SPLITS)
         seeds = set().union(*(history["seed"] for history in histories.values()))
@@ -148,9 +150,9 @@ def histograms(standard: Tables, epochs: Sequence[int] | None = None) -> Plot:
             spaced on a logarithmic axis.
 
     Returns:
-        The figure, and a table: data, run, model, method, epoch, split, drawn ("bar", "minimum", "mean"),
-        from, to (edges of the bin, or the margin twice), images, share_percent, seeds. The mean is that of
-        abs(m).
+        The figure, and a table: data, data_role, run, model, method, epoch, split, drawn ("bar", "minimum",
+        "mean"), from, to (edges of the bin, or the margin twice), images, share_percent, seeds. The mean is
+        that of abs(m).
 
     Raises:
         ValueError: an epoch was not measured.
@@ -305,5 +307,5 @@ def _frame(
 
 
 def _tidy(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    table = table.reset_index(drop=True)[list(columns)]
+    table = table.reset_index(drop=True).rename(columns={"role": "data_role"})[list(columns)]
     return table.astype({"epoch": "Int64", "images": "Int64"})
