@@ -7,10 +7,13 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import nn
+from tqdm import tqdm
 
 from marginalia import plugins
 from marginalia.dataset import Dataset
 from marginalia.training import Pixels
+
+AT_ONCE, MANY = {"cpu": 200}, 2000  # images between two signs of progress; a GPU wants many
 
 
 def measure(
@@ -42,10 +45,14 @@ def measure(
     parts = []
     for name in splits:
         split = getattr(dataset, name)
-        chosen = select(len(split.labels), images, selection_seed)
-        pixels, labels = Pixels(split, device).batch(torch.from_numpy(chosen).to(device))
-        columns = {"image": chosen, "split": name, "label": labels.cpu().numpy()}
-        parts.append(pd.DataFrame(columns | function(model, pixels, labels, **settings)))
+        chosen = torch.from_numpy(select(len(split.labels), images, selection_seed)).to(device)
+        everything = Pixels(split, device)
+        with tqdm(total=len(chosen), desc=f"{estimator}, {name}", unit="image") as progress:
+            for some in chosen.split(AT_ONCE.get(device.type, MANY)):
+                pixels, labels = everything.batch(some)
+                columns = {"image": some.cpu().numpy(), "split": name, "label": labels.cpu().numpy()}
+                parts.append(pd.DataFrame(columns | function(model, pixels, labels, **settings)))
+                progress.update(len(some))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from marginalia import measuring
 from marginalia.dataset import Dataset, Split
 from marginalia.margins import linear_margin
 from marginalia.measuring import measure, select
@@ -55,6 +56,14 @@ def test_deepfool_columns_on_a_linear_model(dataset, linear):
         for column, norm in (("d2", 2), ("dinf", float("inf"))):
             exact = linear_margin(linear[1].weight, linear[1].bias, images.flatten(1), norm=norm)
             np.testing.assert_allclose(rows[column], 1.02 * exact.detach(), rtol=1e-3)
+
+
+def test_images_are_measured_in_parts(dataset, linear, monkeypatch, capsys):
+    whole = measure(linear, dataset, "minimum_norm", images=30, steps=5)
+    monkeypatch.setitem(measuring.AT_ONCE, "cpu", 7)
+    parts = measure(linear, dataset, "minimum_norm", images=30, steps=5)
+    pd.testing.assert_frame_equal(whole, parts, rtol=1e-4)
+    assert "minimum_norm, test: 100%" in capsys.readouterr().err
 
 
 def test_predictions_are_of_whole_splits(dataset, linear):
