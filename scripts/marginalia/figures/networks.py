@@ -193,7 +193,7 @@ def _distributions(axes: np.ndarray, table: pd.DataFrame, model: str, epochs: Se
             panel.set_title(f"{least}\n{mean}, {wrong}", fontsize=6, pad=2)
             panel.axvline(0, color=ZERO.colour, linewidth=THIN, zorder=1)
             panel.set_xlim(edges[0], edges[-1])
-            panel.xaxis.set_major_locator(MaxNLocator(4))
+            panel.xaxis.set_major_locator(MaxNLocator(3))
             drawn.append(rows.assign(epoch=epoch, split=split, seeds=images["seed"].nunique()))
         for panel in row[len(epochs) :]:
             panel.set_visible(False)
