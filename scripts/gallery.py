@@ -12,10 +12,14 @@ from jobs import logged
 
 
 def commit() -> str:
-    """The commit that the figures were built from; "-dirty" if the checkout had changes."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    return done.stdout.strip() if done.returncode == 0 else "unknown"
+    """The commit that the figures were built from; "-dirty" if the checkout had changes outside of results."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    done = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True)
+    if done.returncode != 0:
+        return "unknown"
+    code = ["diff", "--quiet", "HEAD", "--", ":(top)", ":(top,exclude)results"]
+    changed = subprocess.run([*git, *code]).returncode != 0
+    return done.stdout.strip() + "-dirty" * changed
 
 
 with logged(snakemake.log[0]):
