@@ -12,7 +12,7 @@ from jobs import logged
 
 
 def commit() -> str:
-    """The commit that the figures were built from; "-dirty" if the checkout had changes outside of results."""
+    """The commit that the figures were built from; "-dirty" if anything but results was changed since."""
     git = ["git", "-C", str(Path(__file__).parent)]
     done = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True)
     if done.returncode != 0:
