@@ -1,7 +1,10 @@
 """Measurements: tidy tables, one row an image, made from one model by one estimator."""
 
+import copy
 import inspect
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.pool import ThreadPool
 
 import numpy as np
 import pandas as pd
@@ -11,9 +14,8 @@ from tqdm import tqdm
 
 from marginalia import plugins
 from marginalia.dataset import Dataset
-from marginalia.training import Pixels
-
-AT_ONCE, MANY = {"cpu": 200}, 2000  # images between two signs of progress; a GPU wants many
+from marginalia.devices import seed_of
+from marginalia.training import AT_ONCE, MANY, Pixels
 
 
 def measure(
@@ -29,6 +31,9 @@ def measure(
 ) -> pd.DataFrame:
     """Measure a model in eval mode on its device.
 
+    On a processor each of torch's threads measures images of its own, which is faster than many threads in
+    each small operation.
+
     Args:
         images: how many images of each split; None means all, and so does a number beyond their count.
         selection_seed: which images (see :func:`select`).
@@ -39,21 +44,59 @@ def measure(
         A table with the columns image (index in its split), split, label, and the estimator's.
     """
     function = plugins.load("estimators", estimator)
+    random = "generator" in inspect.signature(function).parameters
     device = next(model.parameters()).device
-    if "generator" in inspect.signature(function).parameters:
-        settings["generator"] = torch.Generator(device).manual_seed(noise_seed)
-    parts = []
-    for name in splits:
-        split = getattr(dataset, name)
-        chosen = torch.from_numpy(select(len(split.labels), images, selection_seed)).to(device)
-        everything = Pixels(split, device)
-        with tqdm(total=len(chosen), desc=f"{estimator}, {name}", unit="image") as progress:
-            for some in chosen.split(AT_ONCE.get(device.type, MANY)):
-                pixels, labels = everything.batch(some)
-                columns = {"image": some.cpu().numpy(), "split": name, "label": labels.cpu().numpy()}
-                parts.append(pd.DataFrame(columns | function(model, pixels, labels, **settings)))
-                progress.update(len(some))
-    return pd.concat(parts, ignore_index=True)
+    pixels = {name: Pixels(getattr(dataset, name), device) for name in splits}
+    parts = [
+        (name, some)
+        for name in splits
+        for some in torch.from_numpy(select(len(pixels[name]), images, selection_seed))
+        .to(device)
+        .split(AT_ONCE.get(device.type, MANY))
+    ]
+
+    def measure_part(model: nn.Module, number: int) -> pd.DataFrame:
+        name, some = parts[number]
+        noise = {}
+        if random:
+            noise["generator"] = torch.Generator(device).manual_seed(seed_of(noise_seed, number))
+        x, labels = pixels[name].batch(some)
+        columns = {"image": some.cpu().numpy(), "split": name, "label": labels.cpu().numpy()}
+        return pd.DataFrame(columns | function(model, x, labels, **noise, **settings))
+
+    tables = []
+    with tqdm(total=sum(len(some) for _, some in parts), desc=estimator, unit="image") as progress:
+        for table in _each(measure_part, model, len(parts)):
+            tables.append(table)
+            progress.update(len(table))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _each(
+    measure_part: Callable[[nn.Module, int], pd.DataFrame], model: nn.Module, parts: int
+) -> Iterator[pd.DataFrame]:
+    """The tables of all parts in their order, each measured with a thread's own copy of the model."""
+    threads = torch.get_num_threads()
+    on_processor = next(model.parameters()).device.type == "cpu"
+    workers = max(1, min(threads, parts)) if on_processor else 1
+    own = threading.local()
+
+    def prepare() -> None:
+        torch.set_num_threads(threads // workers)
+        torch.set_flush_denormal(True)  # holds for the thread that says so
+        own.model = copy.deepcopy(model)
+
+    pool, patient = ThreadPool(workers, prepare), True
+    try:
+        yield from pool.imap(lambda number: measure_part(own.model, number), range(parts))
+    except KeyboardInterrupt:
+        patient = False  # the parts under way may take minutes
+        raise
+    finally:
+        pool.terminate()
+        if patient:  # a thread that is at work when Python ends would abort it
+            pool.join()
+        torch.set_num_threads(threads)
 
 
 def select(count: int, images: int | None, seed: int) -> np.ndarray:

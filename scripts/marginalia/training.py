@@ -32,6 +32,7 @@ from marginalia.files import whole
 from marginalia.models import build
 
 HISTORY = "history.csv"
+AT_ONCE, MANY = {"cpu": 100}, 2000  # images in a forward pass: a processor's cache is small, a GPU wants many
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,9 @@ class Pixels:
         order = torch.randperm(len(self), device=self.images.device)
         return (self.batch(index) for index in order.split(batch_size))
 
-    def in_order(self, batch_size: int = 1000) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every image once, in file order."""
+    def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every image once, in file order, in batches that suit the device."""
+        batch_size = AT_ONCE.get(self.images.device.type, MANY)
         starts = range(0, len(self), batch_size)
         return (self.batch(slice(start, start + batch_size)) for start in starts)
 

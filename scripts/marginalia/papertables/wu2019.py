@@ -60,7 +60,7 @@ CLEAN, ROBUST, MARGIN = "clean_accuracy_percent", "robust_accuracy_percent", "av
 SIGNED, MASKED, NOT_FOUND = "average_signed_margin", "masked_percent", "not_found"
 THREE = {"paper": "published", "ours": "ours", "audited": "audited"}
 SHOWN = {  # quantity: its group of columns, decimals of ours, the columns and where their numbers are
-    CLEAN: ("Clean (%)", 1, {"paper": "published", "ours": "ours"}),
+    CLEAN: ("Clean (%)", 2, {"paper": "published", "ours": "ours"}),
     ROBUST: ("ε = {eps:g} (%)", 1, THREE),
     MARGIN: ("Avg margin (ℓ₂)", 2, THREE),
     MASKED: ("Masked (%)", 1, {"ε = {eps:g}": "ours"}),
