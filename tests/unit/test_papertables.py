@@ -372,7 +372,7 @@ def test_markdown_has_the_same_columns_in_every_line(whole):
     assert header[-1] == "Masked (%)<br>ε = 1"
     assert all(re.fullmatch(":?-+:?", cell) for cell in rule)
     assert first == ["MLP", *FIRST]
-    assert theirs[:5] == ["mnist_mlp", r"50%_<of>&\|all", r"50%_<of>&\|all", "", "80.0"]
+    assert theirs[:5] == ["mnist_mlp", r"50%_<of>&\|all", r"50%_<of>&\|all", "", "80.00"]
 
 
 def test_latex_is_balanced_and_escaped(whole):
