@@ -124,7 +124,7 @@ def train_stretch(
     device = torch.device(device)
     identity = json.dumps({"recipe": asdict(recipe), "data": dataset.sha256}, sort_keys=True)
     work = folder.with_name(f".{folder.name}.unfinished")
-    trainer = _Trainer(recipe, dataset, device)
+    trainer = Trainer(recipe, dataset, device)
 
     def record() -> None:
         history.extend(trainer.evaluate())
@@ -201,7 +201,7 @@ def learning_rate_factor(schedule: str, progress: float) -> float:
     raise ValueError(f"there is no schedule {schedule!r}: constant, triangular")
 
 
-class _Trainer:
+class Trainer:
     """A run in the state that it has after ``epoch`` epochs."""
 
     def __init__(self, recipe: Recipe, dataset: Dataset, device: torch.device) -> None:
@@ -212,6 +212,8 @@ class _Trainer:
         shape = tuple(dataset.train.images.shape[1:])
         settings = recipe.architecture_settings
         self.model = build(recipe.architecture, shape, len(dataset.classes), **settings).to(device)
+        if device.type == "cpu":  # a quarter less time in convolutions and pooling
+            self.model.to(memory_format=torch.channels_last)
         self.optimizer = _optimizer(recipe, self.model)
         self.loss = partial(plugins.load("methods", recipe.method), **recipe.method_settings)
 

@@ -69,8 +69,8 @@ def lipschitz_bound(
     return torch.stack(bounds)
 
 
-def train_epoch(model: nn.Module, batches: Iterable, learning_rate: float = 0.01) -> float:
-    """One epoch of SGD with momentum as the tutorials write it; the last batch's loss."""
+def train_epoch(model: nn.Module, batches: Iterable, learning_rate: float = 0.01) -> None:
+    """One epoch of SGD with momentum as the tutorials write it."""
     device = next(model.parameters()).device
     optimizer = torch.optim.SGD(model.parameters(), learning_rate, momentum=0.9)
     model.train()
@@ -79,7 +79,6 @@ def train_epoch(model: nn.Module, batches: Iterable, learning_rate: float = 0.01
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    return loss.item()
 
 
 def _ball(image: Tensor, count: int, radius: float) -> Tensor:

@@ -3,7 +3,7 @@
 import copy
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from marginalia.attacks import pgd
 from marginalia.dct import diagonal_subspaces
 from marginalia.margins import deepfool, lipschitz_bound
-from marginalia.training import Pixels
+from marginalia.training import Pixels, Recipe, Trainer, evaluate
 
 
 @dataclass
@@ -134,21 +134,33 @@ def training_epoch(setting: Setting) -> Row:
     for part in ("train", "t10k"):  # torchvision asks for both
         _write_idx(raw, part, split.images[:, 0], split.labels)
     loader = DataLoader(MNIST(folder, transform=ToTensor()), batch_size=128, shuffle=True, num_workers=2)
-    pixels = Pixels(split, setting.device)
+    recipe = Recipe("bench", 0, "mnist_cnn", "standard", batch_size=128)
+    dataset = replace(setting.dataset, train=split)
     start = setting.networks("mnist_cnn")
+
+    def ours() -> nn.Module:
+        trainer = Trainer(recipe, dataset, setting.device)
+        trainer.model.load_state_dict(start.state_dict())
+        trainer.train_epoch()
+        return trainer.model
+
+    def theirs() -> nn.Module:
+        model = copy.deepcopy(start)
+        peers.train_epoch(model, loader, recipe.learning_rate)
+        return model
+
+    def compare(ours: nn.Module, theirs: nn.Module) -> str:
+        pixels = Pixels(dataset.test, setting.device)
+        return "test error {:.2%}, peer {:.2%}".format(*(evaluate(m, pixels)[1] for m in (ours, theirs)))
+
     return Row(
         work="training epoch, mnist_cnn, 60000 images, batch 128",
         peer="DataLoader over torchvision's MNIST, 2 workers",
         least=(1.5, 15),
-        ours=lambda: _train_epoch(copy.deepcopy(start), pixels),
-        theirs=lambda: peers.train_epoch(copy.deepcopy(start), loader),
-        compare=lambda ours, theirs: f"last loss {ours:.3f}, peer {theirs:.3f}",
+        ours=ours,
+        theirs=theirs,
+        compare=compare,
     )
-
-
-def _train_epoch(model: nn.Module, pixels: Pixels) -> float:
-    """The pipeline's training step, on the pipeline's loader."""
-    return peers.train_epoch(model, pixels.shuffled(128))
 
 
 def _write_idx(folder: Path, part: str, images: np.ndarray, labels: np.ndarray) -> None:

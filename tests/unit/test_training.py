@@ -75,7 +75,7 @@ def test_two_stretches_end_where_one_does(tmp_path, recipe, dataset):
 def test_killed_training_goes_on_from_the_last_finished_epoch(tmp_path, recipe, dataset, monkeypatch):
     train_stretch(recipe, dataset, tmp_path / "whole", first=0, last=3, keep=frozenset(range(4)))
     trained = []
-    train_epoch = training._Trainer.train_epoch
+    train_epoch = training.Trainer.train_epoch
 
     def stop_in_the_third(self):
         trained.append(self.epoch + 1)
@@ -83,7 +83,7 @@ def test_killed_training_goes_on_from_the_last_finished_epoch(tmp_path, recipe, 
             raise KeyboardInterrupt
         train_epoch(self)
 
-    monkeypatch.setattr(training._Trainer, "train_epoch", stop_in_the_third)
+    monkeypatch.setattr(training.Trainer, "train_epoch", stop_in_the_third)
     arguments = dict(first=0, last=3, keep=frozenset(range(4)))
     with pytest.raises(KeyboardInterrupt):
         train_stretch(recipe, dataset, tmp_path / "killed", **arguments)
@@ -180,7 +180,7 @@ def test_schedule_sets_the_learning_rate_of_each_step(tmp_path, dataset):
     recipe = Recipe(
         "run", 0, "plain_dense", "standard", schedule="triangular", total_epochs=4, learning_rate=0.1
     )
-    trainer = training._Trainer(recipe, dataset, torch.device("cpu"))
+    trainer = training.Trainer(recipe, dataset, torch.device("cpu"))
     trainer.train_epoch()
     assert trainer.optimizer.param_groups[0]["lr"] == pytest.approx(0.1 * (1 / 2 / 4) / 0.4)
 
