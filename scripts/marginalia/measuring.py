@@ -2,9 +2,7 @@
 
 import copy
 import inspect
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from multiprocessing.pool import ThreadPool
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,6 +13,7 @@ from tqdm import tqdm
 from marginalia import plugins
 from marginalia.dataset import Dataset
 from marginalia.devices import seed_of
+from marginalia.threads import in_order
 from marginalia.training import AT_ONCE, MANY, Pixels
 
 
@@ -55,48 +54,27 @@ def measure(
         .split(AT_ONCE.get(device.type, MANY))
     ]
 
-    def measure_part(model: nn.Module, number: int) -> pd.DataFrame:
-        name, some = parts[number]
-        noise = {}
-        if random:
-            noise["generator"] = torch.Generator(device).manual_seed(seed_of(noise_seed, number))
-        x, labels = pixels[name].batch(some)
-        columns = {"image": some.cpu().numpy(), "split": name, "label": labels.cpu().numpy()}
-        return pd.DataFrame(columns | function(model, x, labels, **noise, **settings))
+    def with_a_model() -> Callable[[int], pd.DataFrame]:
+        own = copy.deepcopy(model)
 
+        def measure_part(number: int) -> pd.DataFrame:
+            name, some = parts[number]
+            noise = {}
+            if random:
+                noise["generator"] = torch.Generator(device).manual_seed(seed_of(noise_seed, number))
+            x, labels = pixels[name].batch(some)
+            columns = {"image": some.cpu().numpy(), "split": name, "label": labels.cpu().numpy()}
+            return pd.DataFrame(columns | function(own, x, labels, **noise, **settings))
+
+        return measure_part
+
+    threads = torch.get_num_threads() if device.type == "cpu" else 1
     tables = []
     with tqdm(total=sum(len(some) for _, some in parts), desc=estimator, unit="image") as progress:
-        for table in _each(measure_part, model, len(parts)):
+        for table in in_order(with_a_model, len(parts), threads):
             tables.append(table)
             progress.update(len(table))
     return pd.concat(tables, ignore_index=True)
-
-
-def _each(
-    measure_part: Callable[[nn.Module, int], pd.DataFrame], model: nn.Module, parts: int
-) -> Iterator[pd.DataFrame]:
-    """The tables of all parts in their order, each measured with a thread's own copy of the model."""
-    threads = torch.get_num_threads()
-    on_processor = next(model.parameters()).device.type == "cpu"
-    workers = max(1, min(threads, parts)) if on_processor else 1
-    own = threading.local()
-
-    def prepare() -> None:
-        torch.set_num_threads(threads // workers)
-        torch.set_flush_denormal(True)  # holds for the thread that says so
-        own.model = copy.deepcopy(model)
-
-    pool, patient = ThreadPool(workers, prepare), True
-    try:
-        yield from pool.imap(lambda number: measure_part(own.model, number), range(parts))
-    except KeyboardInterrupt:
-        patient = False  # the parts under way may take minutes
-        raise
-    finally:
-        pool.terminate()
-        if patient:  # a thread that is at work when Python ends would abort it
-            pool.join()
-        torch.set_num_threads(threads)
 
 
 def select(count: int, images: int | None, seed: int) -> np.ndarray:
