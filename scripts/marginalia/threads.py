@@ -22,7 +22,7 @@ def in_order(prepare: Callable[[], Callable[[int], Result]], count: int, threads
             one, everything happens on the caller's thread.
 
     Raises:
-        Exception: what a piece raises, in its turn; no other is begun after it.
+        Exception: what a piece raises, as soon as it is known; pieces under way go on, no other begins.
     """
     workers = min(threads, count)
     if workers <= 1:
@@ -33,7 +33,6 @@ def in_order(prepare: Callable[[], Callable[[int], Result]], count: int, threads
     stop = threading.Event()
 
     def work() -> None:
-        number = -1
         try:
             torch.set_num_threads(max(1, at_once // workers))
             torch.set_flush_denormal(True)  # holds for the thread that says so
@@ -41,7 +40,7 @@ def in_order(prepare: Callable[[], Callable[[int], Result]], count: int, threads
             while not stop.is_set() and (number := next(numbers, None)) is not None:
                 finished.put((number, function(number), None))
         except Exception as error:
-            finished.put((number, None, error))
+            finished.put((None, None, error))
 
     _start(workers)
     for _ in range(workers):
