@@ -1,8 +1,7 @@
 """Measurements: tidy tables, one row an image, made from one model by one estimator."""
 
-import copy
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,6 @@ from tqdm import tqdm
 from marginalia import plugins
 from marginalia.dataset import Dataset
 from marginalia.devices import seed_of
-from marginalia.threads import in_order
 from marginalia.training import AT_ONCE, MANY, Pixels
 
 
@@ -29,9 +27,6 @@ def measure(
     **settings: object,
 ) -> pd.DataFrame:
     """Measure a model in eval mode on its device.
-
-    On a processor each of torch's threads measures images of its own, which is faster than many threads in
-    each small operation.
 
     Args:
         images: how many images of each split; None means all, and so does a number beyond their count.
@@ -54,26 +49,16 @@ def measure(
         .split(AT_ONCE.get(device.type, MANY))
     ]
 
-    def with_a_model() -> Callable[[int], pd.DataFrame]:
-        own = copy.deepcopy(model)
-
-        def measure_part(number: int) -> pd.DataFrame:
-            name, some = parts[number]
+    tables = []
+    with tqdm(total=sum(len(some) for _, some in parts), desc=estimator, unit="image") as progress:
+        for number, (name, some) in enumerate(parts):
             noise = {}
             if random:
                 noise["generator"] = torch.Generator(device).manual_seed(seed_of(noise_seed, number))
             x, labels = pixels[name].batch(some)
             columns = {"image": some.cpu().numpy(), "split": name, "label": labels.cpu().numpy()}
-            return pd.DataFrame(columns | function(own, x, labels, **noise, **settings))
-
-        return measure_part
-
-    threads = torch.get_num_threads() if device.type == "cpu" else 1
-    tables = []
-    with tqdm(total=sum(len(some) for _, some in parts), desc=estimator, unit="image") as progress:
-        for table in in_order(with_a_model, len(parts), threads):
-            tables.append(table)
-            progress.update(len(table))
+            tables.append(pd.DataFrame(columns | function(model, x, labels, **noise, **settings)))
+            progress.update(len(some))
     return pd.concat(tables, ignore_index=True)
 
 

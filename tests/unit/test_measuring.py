@@ -66,25 +66,6 @@ def test_images_are_measured_in_parts(dataset, linear, monkeypatch, capsys):
     assert "minimum_norm: 100%" in capsys.readouterr().err
 
 
-def test_the_number_of_threads_changes_nothing(dataset, monkeypatch):
-    torch.manual_seed(0)
-    network = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(27, 3)).eval()
-    monkeypatch.setitem(measuring.AT_ONCE, "cpu", 7)
-    before = torch.get_num_threads()
-    tables = []
-    try:
-        for threads in (1, 3):
-            torch.set_num_threads(threads)
-            tables.append(measure(network, dataset, "pgd", images=30, eps=[0.3], steps=5))
-            assert torch.get_num_threads() == threads
-        with pytest.raises(ValueError, match="eps"):
-            measure(network, dataset, "pgd", images=30, eps=[-1], steps=5)
-        assert torch.get_num_threads() == threads
-    finally:
-        torch.set_num_threads(before)
-    pd.testing.assert_frame_equal(*tables)
-
-
 def test_predictions_are_of_whole_splits(dataset, linear):
     table = measure(linear, dataset, "predictions", splits=["test"])
     logits = linear(torch.from_numpy(dataset.test.images).float() / 255)
