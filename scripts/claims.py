@@ -13,7 +13,7 @@ from jobs import logged
 with logged(snakemake.log[0]):
     import pandas as pd
 
-    from marginalia.files import whole
+    from marginalia.files import atomic_write
 
     tables: dict[str, dict[str, pd.DataFrame]] = {}
     for file in map(Path, snakemake.input.csvs):
@@ -30,6 +30,6 @@ with logged(snakemake.log[0]):
         f"| {'yes' if row.holds else '**no**'} |"
         for row in claims.itertuples()
     ]
-    with whole(snakemake.output.csv) as csv, whole(snakemake.output.markdown) as markdown:
+    with atomic_write(snakemake.output.csv) as csv, atomic_write(snakemake.output.markdown) as markdown:
         claims.to_csv(csv, index=False)
         markdown.write_text("\n".join(lines) + "\n")

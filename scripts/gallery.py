@@ -23,11 +23,11 @@ def commit() -> str:
 
 
 with logged(snakemake.log[0]):
-    from marginalia.files import whole
+    from marginalia.files import atomic_write
 
     params = snakemake.params
     files = {path.name: path for path in map(Path, snakemake.input.files)}
-    with whole(snakemake.output.folder) as folder:
+    with atomic_write(snakemake.output.folder) as folder:
         folder.mkdir(parents=True)
         lines = [
             f"# {snakemake.wildcards.paper}, scale {params.scale}",

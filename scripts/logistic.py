@@ -15,7 +15,7 @@ with logged(snakemake.log[0]):
     from marginalia.linear.adversarial import example_table
     from marginalia.linear.logistic import descend, initial_weight
     from marginalia.linear.points import margin_table, points_of
-    from marginalia.tables import write_table
+    from marginalia.measurements.parquet import write_table
 
     params, output = snakemake.params, snakemake.output
     settings = params.settings

@@ -1,6 +1,6 @@
 """Measure a checkpoint.
 
-In: the data (.npz); a checkpoint, or the folder of the stretch that holds it.
+In: the data (.npz); a checkpoint, or the folder of the segment that holds it.
 Out: a measurement, one row an image, with its provenance.
 """
 
@@ -10,9 +10,9 @@ with logged(snakemake.log[0]):
     from marginalia.checkpoints import checkpoint_file, load_weights
     from marginalia.dataset import Dataset
     from marginalia.devices import choose, describe, seed_of
-    from marginalia.measuring import measure
+    from marginalia.measurements.measure import measure
+    from marginalia.measurements.parquet import write_table
     from marginalia.models import build
-    from marginalia.tables import write_table
 
     wildcards, params = snakemake.wildcards, snakemake.params
     dataset = Dataset.load(snakemake.input.data)

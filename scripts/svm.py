@@ -16,7 +16,7 @@ with logged(snakemake.log[0]):
     from marginalia.linear.adversarial import example_table
     from marginalia.linear.points import margin_table, points_of
     from marginalia.linear.svm import hard_margin
-    from marginalia.tables import write_table
+    from marginalia.measurements.parquet import write_table
 
     dataset = Dataset.load(snakemake.input.data)
     points = points_of(dataset)

@@ -4,7 +4,7 @@ In:  measurements and histories, by the name of the table that the function take
 Params: ``paper``, ``table`` (such as "table01"), ``title``, ``settings`` (what the function takes besides
      tables).
 Out: ``csv`` (one row a number), ``markdown``, ``latex``, ``html`` (the same, as the paper shows it, with the
-     published numbers), ``made_of`` (what it was made of, as text).
+     published numbers), ``provenance`` (what it was made of, as text).
 """
 
 import importlib
@@ -12,22 +12,22 @@ import importlib
 from jobs import logged
 
 with logged(snakemake.log[0]):
-    from marginalia.figures.reading import read_tables
-    from marginalia.files import whole
+    from marginalia.files import atomic_write
+    from marginalia.measurements.reading import read_tables
 
     output, params = snakemake.output, snakemake.params
-    make = getattr(importlib.import_module(f"marginalia.papertables.{params.paper}"), params.table)
+    make = getattr(importlib.import_module(f"marginalia.tables.{params.paper}"), params.table)
     table = make(**read_tables(snakemake.input.items()), **params.settings)
     title = f"{params.paper} {params.table}: {params.title}"
     with (
-        whole(output.csv) as csv,
-        whole(output.markdown) as markdown,
-        whole(output.latex) as latex,
-        whole(output.html) as html,
-        whole(output.made_of) as made_of,
+        atomic_write(output.csv) as csv,
+        atomic_write(output.markdown) as markdown,
+        atomic_write(output.latex) as latex,
+        atomic_write(output.html) as html,
+        atomic_write(output.provenance) as provenance,
     ):
         table.numbers.to_csv(csv, index=False, float_format="%.7g")
         markdown.write_text(table.to_markdown(title), encoding="utf-8")
         latex.write_text(table.to_latex(title), encoding="utf-8")
         html.write_text(table.to_html(title), encoding="utf-8")
-        made_of.write_text(f"{table.made_of}\n", encoding="utf-8")
+        provenance.write_text(f"{table.provenance}\n", encoding="utf-8")

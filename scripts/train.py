@@ -1,6 +1,6 @@
-"""Train a stretch of a run.
+"""Train a segment of a run.
 
-In: the data (.npz); the folder of the stretch before, if there is one; the checkpoint (or the folder that
+In: the data (.npz); the folder of the segment before, if there is one; the checkpoint (or the folder that
     holds it) of the run that this one starts from, if it starts from another.
 Out: a folder with the checkpoints of the epochs that are kept, and history.csv.
 """
@@ -13,14 +13,14 @@ with logged(snakemake.log[0]):
     from marginalia.checkpoints import checkpoint_file
     from marginalia.dataset import Dataset
     from marginalia.devices import choose
-    from marginalia.training import Recipe, train_stretch
+    from marginalia.training import Recipe, train_segment
 
     recipe = Recipe(**snakemake.params.recipe)
     initial = snakemake.input.initial
-    train_stretch(
+    train_segment(
         recipe,
         Dataset.load(snakemake.input.data),
-        Path(snakemake.output.stretch),
+        Path(snakemake.output.segment),
         first=int(snakemake.wildcards.first),
         last=int(snakemake.wildcards.last),
         previous=Path(snakemake.input.previous) if snakemake.input.previous else None,

@@ -82,16 +82,17 @@ def measure(options: argparse.Namespace) -> None:
     if not options.checkpoint.is_file():
         raise ValueError(f"--checkpoint {options.checkpoint}: there is no such file")
 
-    from marginalia import devices, measuring
+    from marginalia import devices
     from marginalia.checkpoints import load_weights
-    from marginalia.files import whole
+    from marginalia.files import atomic_write
+    from marginalia.measurements.measure import measure as measure_model
+    from marginalia.measurements.parquet import write_table
     from marginalia.models import build
-    from marginalia.tables import write_table
 
     dataset = _dataset(options)
     device = devices.choose(options.device, options.threads)
     model = build(options.model, dataset.shape, len(dataset.classes), **architecture)
-    table = measuring.measure(
+    table = measure_model(
         load_weights(model, options.checkpoint).to(device),
         dataset,
         options.estimator,
@@ -102,7 +103,7 @@ def measure(options: argparse.Namespace) -> None:
         **estimator,
     )
     if options.out.suffix == ".csv":
-        with whole(options.out) as part:
+        with atomic_write(options.out) as part:
             table.to_csv(part, index=False)
     else:
         data = {key: getattr(dataset, key) for key in ("name", "title", "note", "sha256")}

@@ -115,7 +115,7 @@ def pgd(
 
 def _loss_gradient(model: nn.Module, point: Tensor, label: Tensor, loss: str) -> Tensor:
     """Gradient of each image's own loss at its pixels."""
-    logits, pull = linearize(model, point)
+    logits, vjp = linearize(model, point)
     if loss == "cross_entropy":
         seed = logits.softmax(1)
     else:
@@ -123,7 +123,7 @@ def _loss_gradient(model: nn.Module, point: Tensor, label: Tensor, loss: str) ->
         seed = torch.zeros_like(logits).scatter_(1, other[:, None], 1)
     # The gradient of the loss with respect to the logits; the true class comes with -1.
     seed.scatter_add_(1, label[:, None], seed.new_full((len(seed), 1), -1))
-    return pull(seed[None])[0]
+    return vjp(seed[None])[0]
 
 
 def _uniform_in_ball(x: Tensor, eps: float, norm: float, generator: torch.Generator | None) -> Tensor:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from marginalia.files import whole
+from marginalia.files import atomic_write
 
 _WEIGHT_KEYS = ("model_state_dict", "state_dict", "model")
 
@@ -17,7 +17,7 @@ def save(state: dict, path: str | PathLike) -> None:
     """Write a checkpoint, whole or not at all. Equal states give equal files, byte for byte."""
     buffer = io.BytesIO()  # torch.save writes a file's name into the file; a buffer has none
     torch.save(_interned(state), buffer)
-    with whole(path) as part:
+    with atomic_write(path) as part:
         Path(part).write_bytes(buffer.getbuffer())
 
 
@@ -45,12 +45,12 @@ def load_weights(model: nn.Module, path: str | PathLike) -> nn.Module:
 
 
 def checkpoint_name(epoch: int) -> str:
-    """The file of an epoch's checkpoint in the folder of its stretch."""
+    """The file of an epoch's checkpoint in the folder of its segment."""
     return f"epoch-{epoch:04d}.pt"
 
 
 def checkpoint_file(source: str | PathLike, epoch: int) -> Path:
-    """The checkpoint of an epoch: in the folder of its stretch, or the file that somebody brought."""
+    """The checkpoint of an epoch: in the folder of its segment, or the file that was trained elsewhere."""
     source = Path(source)
     return source / checkpoint_name(epoch) if source.is_dir() else source
 

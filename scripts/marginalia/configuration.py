@@ -78,7 +78,7 @@ def resolve(config: dict, schemas: Path) -> dict:
 
 
 def last_epoch(run: dict) -> int:
-    """The last epoch of a run; a checkpoint that somebody brought stands at epoch 0."""
+    """The last epoch of a run; a checkpoint that was trained elsewhere stands at epoch 0."""
     return 0 if "checkpoint" in run else run["epochs"]
 
 

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from marginalia.files import whole
+from marginalia.files import atomic_write
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,7 @@ class Dataset:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one uncompressed .npz, whole or not at all."""
-        with whole(path) as temporary, temporary.open("wb") as file:
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
             np.savez(
                 file,
                 name=self.name,

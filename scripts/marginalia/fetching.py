@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from marginalia.files import whole
+from marginalia.files import atomic_write
 
 log = logging.getLogger(__name__)
 
@@ -191,7 +191,7 @@ def _unpack(resource: Resource, source: Path, destination: Path) -> None:
     """Uncompress `source` (if it is compressed) to `destination`, if the content is right."""
     with source.open("rb") as file:
         compressed = file.read(2) == b"\x1f\x8b"
-    with whole(destination) as temporary:
+    with atomic_write(destination) as temporary:
         try:
             with (gzip.open if compressed else open)(source, "rb") as inside, temporary.open("wb") as outside:
                 shutil.copyfileobj(inside, outside, 1 << 20)

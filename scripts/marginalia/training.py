@@ -1,18 +1,17 @@
 """Training: a run goes from epoch to epoch, can stop anywhere, and goes on as if it had not.
 
-A run is trained in stretches. A stretch is a folder that appears when its last epoch is done::
+A run is trained in segments. A segment is a folder that appears when its last epoch is done::
 
     epochs-0010-0020/
         epoch-0011.pt ... epoch-0020.pt    a checkpoint after every epoch that was asked for
         history.csv                        loss and error of both splits after every epoch
 
-While a stretch is trained, its checkpoints are in a hidden folder beside it. A run that was killed
+While a segment is trained, its checkpoints are in a hidden folder beside it. A run that was killed
 goes on from the last of them, and ends with the same bits on the same machine.
 """
 
 import json
 import shutil
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from math import isfinite
@@ -25,14 +24,14 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from marginalia import checkpoints, plugins
+from marginalia.batches import Pixels
 from marginalia.checkpoints import checkpoint_name
-from marginalia.dataset import Dataset, Split
+from marginalia.dataset import Dataset
 from marginalia.devices import seed_of
-from marginalia.files import whole
+from marginalia.files import atomic_write
 from marginalia.models import build
 
 HISTORY = "history.csv"
-AT_ONCE, MANY = {"cpu": 100}, 2000  # images in a forward pass: a processor's cache is small, a GPU wants many
 
 
 @dataclass(frozen=True)
@@ -67,36 +66,7 @@ class DivergedError(RuntimeError):
     """The training loss is not a finite number."""
 
 
-class Pixels:
-    """A split that lives on the device: bytes stay bytes until a batch is asked for."""
-
-    def __init__(self, split: Split, device: torch.device) -> None:
-        self.images = torch.from_numpy(split.images).to(device)
-        self.labels = torch.from_numpy(split.labels).to(device)
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def batch(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:
-        """Images ``[B, C, H, W]`` as float32 in [0, 1], and labels ``[B]``."""
-        images = self.images[index]
-        if images.dtype == torch.uint8:
-            images = images.float().div_(255)
-        return images, self.labels[index]
-
-    def shuffled(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """One epoch: every image once, in an order drawn from torch's random state on the device."""
-        order = torch.randperm(len(self), device=self.images.device)
-        return (self.batch(index) for index in order.split(batch_size))
-
-    def in_order(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every image once, in file order, in batches that suit the device."""
-        batch_size = AT_ONCE.get(self.images.device.type, MANY)
-        starts = range(0, len(self), batch_size)
-        return (self.batch(slice(start, start + batch_size)) for start in starts)
-
-
-def train_stretch(
+def train_segment(
     recipe: Recipe,
     dataset: Dataset,
     folder: Path,
@@ -111,7 +81,7 @@ def train_stretch(
     """Train from epoch ``first`` to epoch ``last`` and put checkpoints and history into ``folder``.
 
     Args:
-        previous: the folder of the stretch that ended at epoch ``first``; None starts at epoch 0,
+        previous: the folder of the segment that ended at epoch ``first``; None starts at epoch 0,
             the initialization.
         initial: the checkpoint with the weights of epoch 0; None draws them. The recipe says which it is.
         keep: epochs whose checkpoints are kept; the last epoch's always is.
@@ -128,7 +98,7 @@ def train_stretch(
 
     def record() -> None:
         history.extend(trainer.evaluate())
-        with whole(work / HISTORY) as part:
+        with atomic_write(work / HISTORY) as part:
             pd.DataFrame(history).to_csv(part, index=False)
         checkpoints.save(trainer.state(identity), work / checkpoint_name(trainer.epoch))
 
@@ -301,7 +271,7 @@ def _optimizer(recipe: Recipe, model: nn.Module) -> torch.optim.Optimizer:
 
 
 def _unfinished(work: Path, identity: str) -> tuple[dict | None, list[dict]]:
-    """The last checkpoint of a killed stretch and the history up to it; none if recipe or data differ."""
+    """The last checkpoint of a killed segment and the history up to it; none if recipe or data differ."""
     files = sorted(work.glob("epoch-*.pt"))
     state = checkpoints.load(files[-1]) if files else None
     if state is None or state["identity"] != identity:

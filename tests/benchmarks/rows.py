@@ -14,9 +14,10 @@ from setting import Setting
 from torch import Tensor, nn
 
 from marginalia.attacks import pgd
+from marginalia.batches import Pixels
 from marginalia.dct import diagonal_subspaces
 from marginalia.margins import deepfool, lipschitz_bound
-from marginalia.training import Pixels, Recipe, Trainer, evaluate
+from marginalia.training import Recipe, Trainer, evaluate
 
 
 @dataclass

@@ -10,10 +10,10 @@ import peers
 import torch
 from torch import Tensor, nn
 
+from marginalia.batches import Pixels
 from marginalia.checkpoints import load_weights
 from marginalia.dataset import Dataset
 from marginalia.models import build
-from marginalia.training import Pixels
 
 IMAGES = 1000
 

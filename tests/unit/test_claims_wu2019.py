@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from marginalia.claims import wu2019
-from marginalia.papertables.wu2019 import published
+from marginalia.tables.wu2019 import published
 
 EPOCHS = [1, 10, 20]
 RISING, FALLING = [-0.5, -0.2, -0.1], [0.9, 0.6, 0.4]
@@ -45,8 +45,8 @@ def networks(minimum=RISING, average=FALLING, method="standard"):
         for quantity, values in (("minimum_margin", minimum), ("average_absolute_margin", average))
         for place, epoch in enumerate(EPOCHS)
     ]
-    brought = {"data_role": "mnist", "model": "LR", "epoch": np.nan, "split": "test", "mean": 9.0}
-    return pd.DataFrame([*rows, brought | {"quantity": "average_absolute_margin"}])
+    external = {"data_role": "mnist", "model": "LR", "epoch": np.nan, "split": "test", "mean": 9.0}
+    return pd.DataFrame([*rows, external | {"quantity": "average_absolute_margin"}])
 
 
 def errors(test=(9.0, 5.0, 4.0)):
@@ -67,7 +67,7 @@ def errors(test=(9.0, 5.0, 4.0)):
 
 def table(name, audited=0.0):
     """The paper's own numbers as ours; the audited ones lower by `audited` points."""
-    numbers = published(name).assign(brought=False)
+    numbers = published(name).assign(external=False)
     lower = numbers["published"] - np.where(numbers["quantity"] == "robust_accuracy_percent", audited, 0)
     return numbers.assign(ours=numbers["published"], audited=lower)
 

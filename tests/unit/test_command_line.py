@@ -7,9 +7,9 @@ import torch
 from marginalia.__main__ import main, parser
 from marginalia.dataset import Dataset
 from marginalia.margins import linear_margin
+from marginalia.measurements.parquet import read_table
 from marginalia.models import build
 from marginalia.sources.digits import read
-from marginalia.tables import read_table
 
 
 @pytest.fixture(scope="module")

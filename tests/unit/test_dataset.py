@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from marginalia.dataset import Dataset, Split
-from marginalia.files import whole
+from marginalia.files import atomic_write
 
 
 def dataset(dtype=np.uint8):
@@ -94,7 +94,7 @@ def test_splits_have_images_of_one_shape():
 
 def test_a_file_appears_when_it_is_whole(tmp_path):
     path = tmp_path / "new" / "table.tar.csv"
-    with whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("half")
         assert not path.exists()
         assert temporary.suffix == ".csv"
@@ -105,7 +105,7 @@ def test_a_file_appears_when_it_is_whole(tmp_path):
 def test_a_file_that_failed_leaves_the_old_one(tmp_path):
     path = tmp_path / "table.csv"
     path.write_text("old")
-    with pytest.raises(KeyboardInterrupt), whole(path) as temporary:
+    with pytest.raises(KeyboardInterrupt), atomic_write(path) as temporary:
         temporary.write_text("half")
         raise KeyboardInterrupt
     assert path.read_text() == "old"
@@ -113,11 +113,11 @@ def test_a_file_that_failed_leaves_the_old_one(tmp_path):
 
 
 def test_a_folder_appears_whole_too(tmp_path):
-    with whole(tmp_path / "stretch") as temporary:
+    with atomic_write(tmp_path / "segment") as temporary:
         temporary.mkdir()
         (temporary / "history.csv").write_text("epoch")
-    assert (tmp_path / "stretch" / "history.csv").read_text() == "epoch"
-    with pytest.raises(ZeroDivisionError), whole(tmp_path / "failed") as temporary:
+    assert (tmp_path / "segment" / "history.csv").read_text() == "epoch"
+    with pytest.raises(ZeroDivisionError), atomic_write(tmp_path / "failed") as temporary:
         temporary.mkdir()
         (temporary / "history.csv").write_text(str(1 / 0))
-    assert [path.name for path in tmp_path.iterdir()] == ["stretch"]
+    assert [path.name for path in tmp_path.iterdir()] == ["segment"]

@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from marginalia.figures import mickisch2020, provenance, style
+from marginalia.figures import mickisch2020, style
 from marginalia.figures.alluvial import count_flow, late, node_sizes
-from marginalia.figures.reading import read_history, read_measurements, read_tables
-from marginalia.figures.statistics import standard_error, summarize
-from marginalia.tables import write_table
+from marginalia.measurements import provenance
+from marginalia.measurements.parquet import write_table
+from marginalia.measurements.reading import read_history, read_measurements, read_tables
+from marginalia.measurements.statistics import standard_error, summarize
 
 ROOT = Path(__file__).parents[2]
 
@@ -144,10 +145,10 @@ def test_nothing_to_average_is_said():
         summarize(measured(), "d2", "split", ["dev"])
 
 
-def test_curves_table_holds_errors_in_percent_margins_and_brought_models():
+def test_curves_table_holds_errors_in_percent_margins_and_external_models():
     margins = measured(missing=0.05)
-    brought = measured((0,), run="theirs", level=3)
-    _, table = mickisch2020.fig01(margins, trained(), {"theirs": brought})
+    external = measured((0,), run="theirs", level=3)
+    _, table = mickisch2020.fig01(margins, trained(), {"theirs": external})
     assert list(table.columns[:4]) == ["run", "epoch", "split", "quantity"]
 
     errors = table[table["quantity"] == "error_percent"]
@@ -162,7 +163,7 @@ def test_curves_table_holds_errors_in_percent_margins_and_brought_models():
     theirs = table[table["run"] == "theirs"].set_index("quantity")
     assert set(theirs.index) == {"d2", "dinf"}
     assert theirs["epoch"].isna().all()
-    average = brought.loc[brought["split"] == "test", "d2"].mean()
+    average = external.loc[external["split"] == "test", "d2"].mean()
     assert theirs.loc["d2", "mean"] == pytest.approx(average, rel=1e-6)
 
 
@@ -304,12 +305,12 @@ def test_without_a_history_there_is_no_panel_of_errors():
     assert len(mickisch2020.fig01(margins)[0].axes) == 2
 
 
-def test_models_brought_are_named_in_the_legend():
-    figure, _ = mickisch2020.fig01(measured(), brought={"theirs": measured((0,))})
+def test_models_external_are_named_in_the_legend():
+    figure, _ = mickisch2020.fig01(measured(), external={"theirs": measured((0,))})
     assert "theirs (test images)" in texts(figure)
-    brought = measured((0,))
-    brought.loc[brought.index[-1], ["d2", "dinf"]] = np.nan
-    figure, _ = mickisch2020.fig07(measured(), brought={"theirs": brought})
+    external = measured((0,))
+    external.loc[external.index[-1], ["d2", "dinf"]] = np.nan
+    figure, _ = mickisch2020.fig07(measured(), external={"theirs": external})
     assert "theirs (test images, 1 not found)" in texts(figure)
 
 
@@ -358,9 +359,11 @@ def test_all_text_lies_within_the_figure():
         part["data"] = {"title": "CIFAR-10 as JPEG images", "note": "brought by the user, not the archive"}
         part["run"] = "cifar10_jpeg_convolutional_adversarial"
         part["device"] = "NVIDIA H200"
-    brought = {name: measured((0,), run=name) for name in ("somebodys_robust_network", "another")}
+    external = {name: measured((0,), run=name) for name in ("somebodys_robust_network", "another")}
     for figure, _ in (
-        mickisch2020.fig01(margins, trained(tuple(range(30)), (0, 1, 2), np.linspace(0.9, 0.1, 30)), brought),
+        mickisch2020.fig01(
+            margins, trained(tuple(range(30)), (0, 1, 2), np.linspace(0.9, 0.1, 30)), external
+        ),
         mickisch2020.fig03(margins, margins, epochs=(3, 9, 27)),
         mickisch2020.fig05(margins, epochs=(0, 1, 5, 10, 20, 29)),
         mickisch2020.fig06(margins),
@@ -384,11 +387,11 @@ def test_no_two_roles_of_a_panel_differ_by_colour_alone():
         assert style.LOOKS[one].line != style.LOOKS[other].line
         assert style.LOOKS[one].marker != style.LOOKS[other].marker
         assert style.LOOKS[one].hatch != style.LOOKS[other].hatch
-    assert len({look.line for look in style.BROUGHT}) == len(style.BROUGHT)
+    assert len({look.line for look in style.EXTERNAL}) == len(style.EXTERNAL)
 
 
 def test_library_of_figures_needs_no_torch():
-    code = "import sys, marginalia.figures.mickisch2020, marginalia.figures.reading; print(*sys.modules)"
+    code = "import sys, marginalia.figures.mickisch2020, marginalia.measurements.reading; print(*sys.modules)"
     environment = {"PYTHONPATH": str(ROOT / "scripts")}
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert "marginalia.figures.mickisch2020" in loaded.stdout.split(), loaded.stderr
@@ -416,7 +419,7 @@ def results(tmp_path):
             files["history"].append(str(folder))
     path = tmp_path / "margins/theirs/seed-0/deepfool/epoch-0000.parquet"
     write_table(checkpoint(0, level=3), path, origin(run="theirs"))
-    files["brought_theirs"] = [str(path)]
+    files["external_theirs"] = [str(path)]
     return files
 
 
@@ -427,7 +430,7 @@ def test_measurements_get_epoch_and_seed_from_their_provenance(results):
     assert [part["seed"] for part in provenance.parts([table])] == [0, 1]
 
 
-def test_history_is_joined_over_stretches_and_seeds(results):
+def test_history_is_joined_over_segments_and_seeds(results):
     table = read_history(results["history"])
     assert len(table) == 2 * 3 * 2
     assert table.loc[(table["seed"] == 1) & (table["split"] == "test"), "epoch"].tolist() == [0, 1, 2]
@@ -442,8 +445,8 @@ def test_history_outside_the_folder_of_a_seed_is_refused(tmp_path):
 
 def test_inputs_become_the_tables_that_figures_take(results):
     tables = read_tables([*results.items(), ("standard", [])])
-    assert set(tables) == {"margins", "history", "brought"}
-    assert list(tables["brought"]) == ["theirs"]
+    assert set(tables) == {"margins", "history", "external"}
+    assert list(tables["external"]) == ["theirs"]
 
 
 class Named(SimpleNamespace):
@@ -460,7 +463,7 @@ def run_script(monkeypatch, tmp_path, inputs, figure="fig01", paper="mickisch202
     """Run scripts/figure.py with a stand-in for Snakemake's object; return the outputs."""
     names = ("png", "pdf", "csv")
     output = Named(**{name: str(tmp_path / f"figures/{figure}.{name}") for name in names})
-    output.made_of = str(tmp_path / f"figures/{figure}.txt")
+    output.provenance = str(tmp_path / f"figures/{figure}.txt")
     job = SimpleNamespace(
         input=Named(**inputs),
         output=output,
@@ -482,7 +485,7 @@ def test_script_writes_figure_and_table_whole(monkeypatch, tmp_path, results):
     table = pd.read_csv(output.csv)
     assert set(table["quantity"]) == {"error_percent", "d2", "dinf"}
     assert set(table["run"]) == {"cnn", "theirs"}
-    assert Path(output.made_of).read_text().startswith("scale reduced · sample photographs (a stand-in)")
+    assert Path(output.provenance).read_text().startswith("scale reduced · sample photographs (a stand-in)")
     assert len(list(Path(output.png).parent.iterdir())) == 4
 
     again = run_script(monkeypatch, tmp_path, results)
@@ -505,7 +508,7 @@ def test_provenance_survives_the_file(tmp_path):
     write_table(checkpoint(3), path, origin(4, 3))
     table = read_measurements([str(path)])
     assert json.dumps(table.attrs)
-    assert "1 seed · " in " · ".join(provenance.made_of([table], "x"))
+    assert "1 seed · " in " · ".join(provenance.facts([table], "x"))
 
 
 # Captions
@@ -514,6 +517,6 @@ def test_provenance_survives_the_file(tmp_path):
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_has_a_caption_that_says_what_it_was_made_of(name):
     caption = (ROOT / "workflow/report/mickisch2020" / f"{name}.rst").read_text()
-    assert "snakemake.output.made_of" in caption
+    assert "snakemake.output.provenance" in caption
     assert "**Look for**" in caption
     assert getattr(mickisch2020, name).__doc__

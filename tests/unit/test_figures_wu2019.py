@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from marginalia.figures import linear, style, wu2019
-from marginalia.figures.reading import read_tables
-from marginalia.tables import read_table, write_table
+from marginalia.measurements.parquet import read_table, write_table
+from marginalia.measurements.reading import read_tables
 
 ROOT = Path(__file__).parents[2]
 FIGURES = ("fig01a", "fig01b", "fig01c", "fig04")
@@ -254,10 +254,10 @@ def test_all_text_lies_within_the_figure(name):
 @pytest.mark.parametrize("name", FIGURES)
 def test_footer_and_heading_say_what_was_used(name):
     figure, _ = draw(name)
-    made_of = style.footer_of(figure)
-    assert made_of.startswith("scale reduced · sample digits (a stand-in) · run logistic")
-    assert made_of.endswith("cpu · torch 2.12.1")
-    assert "learning rate 0.5" in made_of
+    provenance = style.footer_of(figure)
+    assert provenance.startswith("scale reduced · sample digits (a stand-in) · run logistic")
+    assert provenance.endswith("cpu · torch 2.12.1")
+    assert "learning rate 0.5" in provenance
     shown = " ".join(texts(figure))
     assert "sample digits" in shown and "MNIST" not in shown
 
@@ -284,6 +284,6 @@ def test_lists_of_pixels_survive_the_file(tmp_path):
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_has_a_caption_that_says_what_it_was_made_of(name):
     caption = (ROOT / "workflow/report/wu2019" / f"{name}.rst").read_text()
-    assert "snakemake.output.made_of" in caption
+    assert "snakemake.output.provenance" in caption
     assert "**Look for**" in caption
     assert getattr(wu2019, name).__doc__

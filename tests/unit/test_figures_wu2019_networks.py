@@ -9,9 +9,9 @@ import pytest
 from matplotlib.colors import to_hex
 
 from marginalia.figures import panels, style, wu2019
-from marginalia.figures.reading import read_tables
-from marginalia.figures.statistics import summarize
-from marginalia.tables import write_table
+from marginalia.measurements.parquet import write_table
+from marginalia.measurements.reading import read_tables
+from marginalia.measurements.statistics import summarize
 
 ROOT = Path(__file__).parents[2]
 FIGURES = ("fig02", "fig03", "fig05", "fig06", "fig07", "fig08")
@@ -244,21 +244,21 @@ def test_an_epoch_that_was_not_measured_is_named():
         wu2019.fig07(**given, epochs=[1, 5])
 
 
-# Models that a user brings
+# Models trained elsewhere
 
 
-def test_a_model_brought_is_drawn_beside_its_architecture_on_the_same_data_only():
+def test_a_model_external_is_drawn_beside_its_architecture_on_the_same_data_only():
     theirs = table("mnist_mlp", epochs=(0,), level=4, run="theirs")
     strangers = {
         "other data": table("cifar_mlp", epochs=(0,), run="other data"),
         "other network": table("mnist_mlp", architecture={"name": "plain_dense"}, run="other network"),
     }
-    figure, drawn = wu2019.fig06(**tables("fig06"), brought={"theirs": theirs, **strangers})
+    figure, drawn = wu2019.fig06(**tables("fig06"), external={"theirs": theirs, **strangers})
     test = theirs[theirs["split"] == "test"]
     signed = test["lipschitz"].where(test["correct"], -test["lipschitz"]).astype(float)
     values = signed.abs().mean(), signed.min()
     for number, panel in enumerate(figure.axes):
-        found = [value[0] for value in lines(panel, style.BROUGHT[0])]
+        found = [value[0] for value in lines(panel, style.EXTERNAL[0])]
         assert found == ([pytest.approx(values[number // 3])] if number % 3 == 1 else [])
 
     rows = drawn[drawn["method"].isna()].set_index("quantity")
@@ -267,22 +267,22 @@ def test_a_model_brought_is_drawn_beside_its_architecture_on_the_same_data_only(
     assert rows.loc["minimum_margin", "mean"] == pytest.approx(values[1])
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert "theirs (test images)" in legend and not any("other" in entry for entry in legend)
-    made_of = style.footer_of(figure)
-    assert "mnist_cnn_standard, theirs" in made_of and "other" not in made_of
+    provenance = style.footer_of(figure)
+    assert "mnist_cnn_standard, theirs" in provenance and "other" not in provenance
 
 
-def test_two_models_brought_have_their_places_and_looks_in_the_comparison():
-    brought = {
+def test_two_models_external_have_their_places_and_looks_in_the_comparison():
+    external = {
         "robust": table("cifar_cnn", epochs=(0,), run="robust"),
         "linear": table("mnist_lr", epochs=(0,), run="linear"),
     }
-    figure, drawn = wu2019.fig03(**tables("fig03"), brought=brought)
+    figure, drawn = wu2019.fig03(**tables("fig03"), external=external)
     rows = drawn[drawn["method"].isna() & drawn["drawn"]].set_index("run")
     assert rows[["data", "model"]].to_numpy().tolist() == [
         ["sample digits", "LR"],
         ["sample photographs", "CNN"],
     ]
-    for panel, name, look in ((0, "linear", style.BROUGHT[0]), (5, "robust", style.BROUGHT[1])):
+    for panel, name, look in ((0, "linear", style.EXTERNAL[0]), (5, "robust", style.EXTERNAL[1])):
         assert lines(figure.axes[panel], look)[0][0] == rows.loc[name, "mean"]
 
 
@@ -339,7 +339,7 @@ def test_all_text_lies_within_the_figure(name):
 def test_methods_do_not_differ_by_colour_alone():
     one, other = style.LOOKS["standard"], style.LOOKS["amr"]
     assert one.line != other.line and one.marker != other.marker
-    assert other.colour not in {look.colour for look in style.BROUGHT}
+    assert other.colour not in {look.colour for look in style.EXTERNAL}
 
 
 # What a figure says of itself
@@ -348,13 +348,13 @@ def test_methods_do_not_differ_by_colour_alone():
 @pytest.mark.parametrize("name", DRAWINGS)
 def test_footer_and_heading_say_what_was_used(name):
     figure, _ = usual(name)
-    made_of = style.footer_of(figure)
-    assert made_of.startswith("scale reduced · sample ") and made_of.endswith("cpu · torch 2.12.1")
-    assert "2 seeds" in made_of
+    provenance = style.footer_of(figure)
+    assert provenance.startswith("scale reduced · sample ") and provenance.endswith("cpu · torch 2.12.1")
+    assert "2 seeds" in provenance
     if name == "fig05":
-        assert "whole splits" in made_of and "run" not in made_of and "samples" not in made_of
+        assert "whole splits" in provenance and "run" not in provenance and "samples" not in provenance
     else:
-        assert "12 images a split" in made_of and "from 1\u2009024 samples" in made_of
+        assert "12 images a split" in provenance and "from 1\u2009024 samples" in provenance
     shown = " ".join(texts(figure))
     assert "sample" in shown and "MNIST" not in shown and "CIFAR" not in shown
 
@@ -387,6 +387,6 @@ def test_histories_of_several_runs_are_read_by_name(tmp_path):
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_has_a_caption_that_says_what_it_was_made_of(name):
     caption = (ROOT / "workflow/report/wu2019" / f"{name}.rst").read_text()
-    assert "snakemake.output.made_of" in caption
+    assert "snakemake.output.provenance" in caption
     assert "**Look for**" in caption and "workshop version: Figure" in caption
     assert getattr(wu2019, name).__doc__

@@ -48,15 +48,13 @@ def test_chain_equals_autograd(name, at_once, monkeypatch):
     model, x, seeds = setting(name)
     layers = compile_chain(model)
     assert layers is not None
-    logits, pull = _by_layers(layers, x)
+    logits, vjp = _by_layers(layers, x)
     expected, reference = _by_autograd(model, x)
     torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(pull(seeds), reference(seeds), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(vjp(seeds), reference(seeds), rtol=1e-4, atol=1e-5)
     rows = torch.tensor([5, 0, 3])
     for _ in range(2):  # the second time from what was kept
-        torch.testing.assert_close(
-            pull(seeds[:, rows], rows), reference(seeds)[:, rows], rtol=1e-4, atol=1e-5
-        )
+        torch.testing.assert_close(vjp(seeds[:, rows], rows), reference(seeds)[:, rows], rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(
             reference(seeds[:, rows], rows), reference(seeds)[:, rows], rtol=1e-4, atol=1e-5
         )
@@ -70,11 +68,11 @@ def test_projected_gradients(name, slowness, monkeypatch):
     bases = diagonal_subspaces(tuple(x.shape[1:]), 4, 4)
     subspaces = Subspaces(model, bases, x.shape[1:])
     assert (subspaces.mapped is not None) == (slowness > 0)
-    _, pull = linearize(model, x)
-    full = pull(seeds).flatten(2)
-    for found, basis in zip(subspaces.project_on_all(pull, seeds), bases, strict=True):
+    _, vjp = linearize(model, x)
+    full = vjp(seeds).flatten(2)
+    for found, basis in zip(subspaces.project_on_all(vjp, seeds), bases, strict=True):
         torch.testing.assert_close(found, full @ basis, rtol=1e-4, atol=1e-4)
-    found = subspaces.project(pull, seeds, [(0, 5), (2, 2)])
+    found = subspaces.project(vjp, seeds, [(0, 5), (2, 2)])
     expected = torch.cat([full[:, :5] @ bases[0], full[:, 5:] @ bases[2]], 1)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
@@ -97,11 +95,11 @@ def test_what_the_chain_does_not_know_goes_through_autograd():
     ):
         assert compile_chain(model) is None
         x, seeds = torch.randn(3, 1, 2, 2), torch.randn(2, 3, 4)
-        logits, pull = linearize(model, x)
+        logits, vjp = linearize(model, x)
         torch.testing.assert_close(logits, model(x).detach())
         leaf = x.clone().requires_grad_(True)
         (expected,) = torch.autograd.grad((model(leaf) * seeds[1]).sum(), leaf)
-        torch.testing.assert_close(pull(seeds)[1], expected)
+        torch.testing.assert_close(vjp(seeds)[1], expected)
 
 
 def test_batched_backward_is_silent_and_right(recwarn):
@@ -109,9 +107,9 @@ def test_batched_backward_is_silent_and_right(recwarn):
     model = conv(nn.Conv2d(2, 4, 3), nn.AdaptiveMaxPool2d(3), nn.PReLU(), nn.LocalResponseNorm(2))
     x, seeds = torch.rand(2, 2, 8, 8), torch.randn(3, 2, 4)
     model(x)
-    _, pull = linearize(model.eval(), x)
-    together = pull(seeds)
-    each = torch.cat([pull(seed[None]) for seed in seeds])
+    _, vjp = linearize(model.eval(), x)
+    together = vjp(seeds)
+    each = torch.cat([vjp(seed[None]) for seed in seeds])
     torch.testing.assert_close(together, each, rtol=1e-4, atol=1e-5)
     assert not [warning for warning in recwarn if "vmap" in str(warning.message)]
 

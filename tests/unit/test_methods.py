@@ -13,7 +13,7 @@ from marginalia.dataset import Dataset, Split
 from marginalia.methods import amr, deep_defense, lcr, mmr, standard
 from marginalia.methods._orthogonality import orthogonality
 from marginalia.models import build
-from marginalia.training import Recipe, train_stretch
+from marginalia.training import Recipe, train_segment
 
 
 @pytest.fixture(autouse=True)
@@ -211,7 +211,7 @@ def test_each_method_trains_an_epoch(method, tmp_path):
         gradient_clip=1.0,
     )
     dataset = Dataset("halves", "halves", "", ("top", "bottom"), split, split)
-    train_stretch(recipe, dataset, tmp_path / "run", first=0, last=1)
+    train_segment(recipe, dataset, tmp_path / "run", first=0, last=1)
     history = pd.read_csv(tmp_path / "run" / "history.csv").set_index(["epoch", "split"])
     assert np.isfinite(history["loss"]).all()
     assert history.loc[(1, "train"), "loss"] != history.loc[(0, "train"), "loss"]

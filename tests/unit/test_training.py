@@ -17,7 +17,7 @@ from marginalia.training import (
     evaluate,
     learning_rate_factor,
     shifted_and_mirrored,
-    train_stretch,
+    train_segment,
 )
 
 ADVERSARIAL = {"eps": 0.1, "steps": 2, "step_size": 0.05}
@@ -60,12 +60,12 @@ def assert_same_bits(one, other):
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_two_stretches_end_where_one_does(tmp_path, recipe, dataset):
-    train_stretch(recipe, dataset, tmp_path / "whole", first=0, last=4)
-    train_stretch(recipe, dataset, tmp_path / "a", first=0, last=2)
-    train_stretch(recipe, dataset, tmp_path / "b", first=2, last=4, previous=tmp_path / "a")
-    whole, stretched = (tmp_path / "whole" / "epoch-0004.pt"), (tmp_path / "b" / "epoch-0004.pt")
-    one, other = checkpoints.load(whole), checkpoints.load(stretched)
+def test_two_segments_end_where_one_does(tmp_path, recipe, dataset):
+    train_segment(recipe, dataset, tmp_path / "whole", first=0, last=4)
+    train_segment(recipe, dataset, tmp_path / "a", first=0, last=2)
+    train_segment(recipe, dataset, tmp_path / "b", first=2, last=4, previous=tmp_path / "a")
+    whole, segmented = (tmp_path / "whole" / "epoch-0004.pt"), (tmp_path / "b" / "epoch-0004.pt")
+    one, other = checkpoints.load(whole), checkpoints.load(segmented)
     assert_same_bits(one["model_state_dict"], other["model_state_dict"])
     assert torch.equal(one["random"]["cpu"], other["random"]["cpu"])
     history = pd.concat([pd.read_csv(tmp_path / part / "history.csv") for part in "ab"], ignore_index=True)
@@ -73,7 +73,7 @@ def test_two_stretches_end_where_one_does(tmp_path, recipe, dataset):
 
 
 def test_killed_training_goes_on_from_the_last_finished_epoch(tmp_path, recipe, dataset, monkeypatch):
-    train_stretch(recipe, dataset, tmp_path / "whole", first=0, last=3, keep=frozenset(range(4)))
+    train_segment(recipe, dataset, tmp_path / "whole", first=0, last=3, keep=frozenset(range(4)))
     trained = []
     train_epoch = training.Trainer.train_epoch
 
@@ -86,9 +86,9 @@ def test_killed_training_goes_on_from_the_last_finished_epoch(tmp_path, recipe, 
     monkeypatch.setattr(training.Trainer, "train_epoch", stop_in_the_third)
     arguments = dict(first=0, last=3, keep=frozenset(range(4)))
     with pytest.raises(KeyboardInterrupt):
-        train_stretch(recipe, dataset, tmp_path / "killed", **arguments)
+        train_segment(recipe, dataset, tmp_path / "killed", **arguments)
     assert not (tmp_path / "killed").exists()
-    train_stretch(recipe, dataset, tmp_path / "killed", **arguments)
+    train_segment(recipe, dataset, tmp_path / "killed", **arguments)
     assert trained == [1, 2, 3, 3]
     for file in sorted((tmp_path / "whole").iterdir()):
         assert file.read_bytes() == (tmp_path / "killed" / file.name).read_bytes(), file.name
@@ -96,24 +96,24 @@ def test_killed_training_goes_on_from_the_last_finished_epoch(tmp_path, recipe, 
 
 
 def test_another_recipe_does_not_go_on_from_what_was_left(tmp_path, recipe, dataset):
-    train_stretch(recipe, dataset, tmp_path / "a", first=0, last=1)
+    train_segment(recipe, dataset, tmp_path / "a", first=0, last=1)
     other = Recipe("run", 1, "plain_dense", "standard", architecture_settings={"hidden": 16})
     with pytest.raises(ValueError, match="another recipe"):
-        train_stretch(other, dataset, tmp_path / "b", first=1, last=2, previous=tmp_path / "a")
+        train_segment(other, dataset, tmp_path / "b", first=1, last=2, previous=tmp_path / "a")
     (tmp_path / "a").rename(tmp_path / ".b.unfinished")
-    train_stretch(other, dataset, tmp_path / "b", first=0, last=1)
-    train_stretch(other, dataset, tmp_path / "fresh", first=0, last=1)
+    train_segment(other, dataset, tmp_path / "b", first=0, last=1)
+    train_segment(other, dataset, tmp_path / "fresh", first=0, last=1)
     assert_same_bits(weights(tmp_path / "b", 1), weights(tmp_path / "fresh", 1))
 
 
 def test_only_epochs_asked_for_and_the_last_are_kept(tmp_path, recipe, dataset):
-    train_stretch(recipe, dataset, tmp_path / "run", first=0, last=5, keep=frozenset([0, 2, 9]))
+    train_segment(recipe, dataset, tmp_path / "run", first=0, last=5, keep=frozenset([0, 2, 9]))
     files = sorted(path.name for path in (tmp_path / "run").iterdir())
     assert files == ["epoch-0000.pt", "epoch-0002.pt", "epoch-0005.pt", "history.csv"]
 
 
 def test_history_is_measured_in_eval_mode_on_whole_splits(tmp_path, recipe, dataset):
-    train_stretch(recipe, dataset, tmp_path / "run", first=0, last=2)
+    train_segment(recipe, dataset, tmp_path / "run", first=0, last=2)
     history = pd.read_csv(tmp_path / "run" / "history.csv").set_index(["epoch", "split"])
     model = training.build("plain_dense", dataset.shape, 2, hidden=16)
     checkpoints.load_weights(model, tmp_path / "run" / "epoch-0002.pt")
@@ -133,7 +133,7 @@ def test_history_is_measured_in_eval_mode_on_whole_splits(tmp_path, recipe, data
 def test_divergence_names_epoch_and_batch(tmp_path, dataset):
     recipe = Recipe("wild", 0, "plain_dense", "standard", batch_size=50, learning_rate=1e30)
     with pytest.raises(DivergedError, match=r"wild: the loss is (nan|inf) in epoch 1, batch [23]"):
-        train_stretch(recipe, dataset, tmp_path / "run", first=0, last=2)
+        train_segment(recipe, dataset, tmp_path / "run", first=0, last=2)
 
 
 def test_seeds_give_different_runs_and_equal_names_equal_ones(tmp_path, recipe, dataset):
@@ -145,7 +145,7 @@ def test_seeds_give_different_runs_and_equal_names_equal_ones(tmp_path, recipe, 
         "c": replace(recipe, seed=1),
         "d": replace(recipe, name="x"),
     }.items():
-        train_stretch(run, dataset, tmp_path / name, first=0, last=0)
+        train_segment(run, dataset, tmp_path / name, first=0, last=0)
     a, b, c, d = (weights(tmp_path / name, 0)["1.weight"] for name in "abcd")
     assert torch.equal(a, b)
     assert not torch.equal(a, c)
@@ -186,10 +186,10 @@ def test_schedule_sets_the_learning_rate_of_each_step(tmp_path, dataset):
 
 
 def test_fine_tuning_starts_from_the_weights_of_another_run(tmp_path, recipe, dataset):
-    train_stretch(recipe, dataset, tmp_path / "first", first=0, last=1)
+    train_segment(recipe, dataset, tmp_path / "first", first=0, last=1)
     start = tmp_path / "first" / "epoch-0001.pt"
     tuned = replace(recipe, name="tuned", method="standard", method_settings={}, initial={"epoch": 1})
-    train_stretch(tuned, dataset, tmp_path / "tuned", first=0, last=1, initial=start, keep=frozenset([0]))
+    train_segment(tuned, dataset, tmp_path / "tuned", first=0, last=1, initial=start, keep=frozenset([0]))
     assert_same_bits(weights(tmp_path / "tuned", 0), weights(tmp_path / "first", 1))
     assert not torch.equal(
         weights(tmp_path / "tuned", 1)["1.weight"], weights(tmp_path / "first", 1)["1.weight"]
@@ -198,7 +198,7 @@ def test_fine_tuning_starts_from_the_weights_of_another_run(tmp_path, recipe, da
     assert history["loss"][0] == pd.read_csv(tmp_path / "first" / "history.csv")["loss"].iloc[-2]
     other = replace(tuned, architecture_settings={"hidden": 8})
     with pytest.raises(ValueError, match="does not fit the architecture"):
-        train_stretch(other, dataset, tmp_path / "other", first=0, last=1, initial=start)
+        train_segment(other, dataset, tmp_path / "other", first=0, last=1, initial=start)
 
 
 def test_augmented_images_are_shifted_and_mirrored_ones():

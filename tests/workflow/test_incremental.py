@@ -9,7 +9,7 @@ import pytest
 from pipeline import Pipeline
 
 from marginalia import checkpoints
-from marginalia.tables import read_table
+from marginalia.measurements.parquet import read_table
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def pipeline(tmp_path) -> Pipeline:
     config = {
         "scale": "tiny",
         "datasets": {"digits": {"source": "digits"}},
-        "training": {"epochs": 3, "stretch": 2, "batch_size": 64},
+        "training": {"epochs": 3, "segment": 2, "batch_size": 64},
         "runs": {"small": {"view": "digits", "architecture": {"plain_dense": {"hidden": 16}}}},
         "measurements": {"deepfool": {"estimator": "deepfool", "images": 5, "max_steps": 20}},
         "papers": {},
@@ -45,13 +45,13 @@ def test_raising_epochs_computes_only_the_new_ones(pipeline):
     assert {path: after[path] for path in before} == before
     assert pipeline.planned(*map(measurement, range(7))) == set()
 
-    pipeline.config["training"]["stretch"] = 10
+    pipeline.config["training"]["segment"] = 10
     whole = pipeline.folder / "results/tiny/runs/small/seed-0"
-    moved = whole.rename(whole.with_name("stretched"))
+    moved = whole.rename(whole.with_name("segmented"))
     pipeline.run("results/tiny/runs/small/seed-0/epochs-0000-0006")
-    for epoch, stretch in ((3, "0002-0003"), (4, "0003-0004"), (6, "0004-0006")):
+    for epoch, segment in ((3, "0002-0003"), (4, "0003-0004"), (6, "0004-0006")):
         name = checkpoints.checkpoint_name(epoch)
-        assert (moved / f"epochs-{stretch}" / name).read_bytes() == (
+        assert (moved / f"epochs-{segment}" / name).read_bytes() == (
             whole / "epochs-0000-0006" / name
         ).read_bytes()
 
@@ -70,36 +70,36 @@ def test_a_schedule_over_the_whole_run_makes_longer_training_a_new_run(pipeline)
 
 
 def test_kill_in_mid_training_and_finish(pipeline):
-    pipeline.config["training"] |= {"epochs": 40, "stretch": 40}
-    stretch = pipeline.folder / "results/tiny/runs/small/seed-0/epochs-0000-0040"
-    unfinished = stretch.with_name(".epochs-0000-0040.unfinished")
-    process = pipeline.start(str(stretch.relative_to(pipeline.folder)))
+    pipeline.config["training"] |= {"epochs": 40, "segment": 40}
+    segment = pipeline.folder / "results/tiny/runs/small/seed-0/epochs-0000-0040"
+    unfinished = segment.with_name(".epochs-0000-0040.unfinished")
+    process = pipeline.start(str(segment.relative_to(pipeline.folder)))
     deadline = time.monotonic() + 60
     while not (unfinished / "epoch-0005.pt").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     left = sorted(unfinished.glob("epoch-*.pt"))
-    assert not stretch.exists() and 6 <= len(left) < 41, "it was killed too early or too late"
+    assert not segment.exists() and 6 <= len(left) < 41, "it was killed too early or too late"
     times = {path.name: path.stat().st_mtime_ns for path in left}
 
     pipeline.run("--unlock")
-    pipeline.run(str(stretch.relative_to(pipeline.folder)))
-    after = {path.name: path.stat().st_mtime_ns for path in stretch.glob("epoch-*.pt")}
+    pipeline.run(str(segment.relative_to(pipeline.folder)))
+    after = {path.name: path.stat().st_mtime_ns for path in segment.glob("epoch-*.pt")}
     assert len(after) == 41 and {name: after[name] for name in times} == times
 
-    stretch.rename(stretch.with_name("killed"))
-    pipeline.run(str(stretch.relative_to(pipeline.folder)))
-    for file in sorted(path for path in stretch.iterdir() if not path.name.startswith(".")):
-        assert file.read_bytes() == (stretch.with_name("killed") / file.name).read_bytes(), file.name
+    segment.rename(segment.with_name("killed"))
+    pipeline.run(str(segment.relative_to(pipeline.folder)))
+    for file in sorted(path for path in segment.iterdir() if not path.name.startswith(".")):
+        assert file.read_bytes() == (segment.with_name("killed") / file.name).read_bytes(), file.name
 
 
-def test_a_brought_checkpoint_is_measured_like_a_run(pipeline):
+def test_a_external_checkpoint_is_measured_like_a_run(pipeline):
     pipeline.run(measurement(3))
-    stretch = pipeline.folder / "results/tiny/runs/small/seed-0/epochs-0002-0003"
+    segment = pipeline.folder / "results/tiny/runs/small/seed-0/epochs-0002-0003"
     pipeline.config["runs"]["mine"] = {
         **pipeline.config["runs"]["small"],
-        "checkpoint": str(stretch / checkpoints.checkpoint_name(3)),
+        "checkpoint": str(segment / checkpoints.checkpoint_name(3)),
     }
     target = "results/tiny/margins/mine/seed-0/deepfool/epoch-0000.parquet"
     pipeline.run(target)

@@ -1,4 +1,4 @@
-"""A paper's table from runs that are trained, fine-tuned and brought."""
+"""A paper's table from runs that are trained, fine-tuned and external."""
 
 import pandas as pd
 import pytest
@@ -45,10 +45,10 @@ def pipeline(tmp_path) -> Pipeline:
     return Pipeline(tmp_path, config)
 
 
-def test_a_table_has_a_row_for_each_run_and_each_checkpoint_that_is_brought(pipeline):
+def test_a_table_has_a_row_for_each_run_and_each_checkpoint_that_is_external(pipeline):
     pipeline.run(*(f"{TABLE}.{kind}" for kind in ("csv", "md", "tex", "html")))
     numbers = pd.read_csv(pipeline.folder / f"{TABLE}.csv")
-    rows = numbers[["run", "model", "method", "brought"]].drop_duplicates().values.tolist()
+    rows = numbers[["run", "model", "method", "external"]].drop_duplicates().values.tolist()
     assert rows == [
         ["start", "MLP", "Std", False],
         ["tuned", "MLP", "LCR", False],

@@ -1,7 +1,7 @@
 """The checked configuration, the paths, and the questions that several rules ask.
 
-A stretch is a folder of checkpoints, epochs FIRST (exclusive, but for the initialization) to LAST. The
-stretches that exist decide how a run goes on: raising `epochs` adds stretches behind them.
+A segment is a folder of checkpoints, epochs FIRST (exclusive, but for the initialization) to LAST. The
+segments that exist decide how a run goes on: raising `epochs` adds segments behind them.
 """
 
 import sys
@@ -59,16 +59,16 @@ def data_of(run):
 
 
 def seeds_of(run):
-    """The seeds of a run; a checkpoint that somebody brought counts as one."""
+    """The seeds of a run; a checkpoint that was trained elsewhere counts as one."""
     return config["runs"][run].get("seeds", [0])
 
 
-def stretches(run, seed):
-    """The stretches of a run, (first, last) each: those that exist, then those to come."""
+def segments(run, seed):
+    """The segments of a run, (first, last) each: those that exist, then those to come."""
     settings = config["runs"][run]
     folder = Path(f"{RESULTS}/runs/{run}/seed-{seed}")
     existing = dict(sorted(tuple(map(int, path.name.split("-")[1:])) for path in folder.glob("epochs-*-*")))
-    bounds, end, length = [0], settings["epochs"], settings["stretch"]
+    bounds, end, length = [0], settings["epochs"], settings["segment"]
     while bounds[-1] < end and bounds[-1] in existing:
         bounds.append(existing[bounds[-1]])
     while bounds[-1] < end:
@@ -76,17 +76,17 @@ def stretches(run, seed):
     return list(pairwise(bounds)) or [(0, 0)]
 
 
-def stretch_folder(run, seed, first, last):
+def segment_folder(run, seed, first, last):
     return f"{RESULTS}/runs/{run}/seed-{seed}/epochs-{first:04d}-{last:04d}"
 
 
 def checkpoint_source(run, seed, epoch):
-    """The stretch that an epoch's checkpoint lies in, or the file that somebody brought."""
+    """The segment that an epoch's checkpoint lies in, or the file that was trained elsewhere."""
     if "checkpoint" in config["runs"][run]:
         return config["runs"][run]["checkpoint"]
-    for first, last in stretches(run, seed):
+    for first, last in segments(run, seed):
         if epoch <= last:
-            return stretch_folder(run, seed, first, last)
+            return segment_folder(run, seed, first, last)
     raise WorkflowError(f"run {run} has no epoch {epoch}; its last is {last_epoch(config['runs'][run])}")
 
 
@@ -95,7 +95,7 @@ def recipe(run, seed):
     settings = config["runs"][run]
     if "checkpoint" in settings:
         return {"checkpoint": settings["checkpoint"]}
-    entries = without(settings, ["view", "epochs", "stretch", "checkpoints", "seeds"])
+    entries = without(settings, ["view", "epochs", "segment", "checkpoints", "seeds"])
     if "initial" in settings:
         start = settings["initial"]
         entries["initial"] = {"of": recipe(start, seed), "epoch": last_epoch(config["runs"][start])}
@@ -109,14 +109,14 @@ def recipe(run, seed):
     }
 
 
-def kept_in_stretch(run, first, last):
-    """The epochs of a stretch whose checkpoints are kept; where the run ends does not matter."""
+def kept_in_segment(run, first, last):
+    """The epochs of a segment whose checkpoints are kept; where the run ends does not matter."""
     kept = config["runs"][run]["checkpoints"]
     return [epoch for epoch in range(first, last + 1) if kept == "every" or epoch in kept]
 
 
-def previous_stretch(wildcards):
-    """The stretch that a stretch goes on from, if it does not start at the initialization."""
+def previous_segment(wildcards):
+    """The segment that a segment goes on from, if it does not start at the initialization."""
     first = int(wildcards.first)
     return checkpoint_source(wildcards.run, wildcards.seed, first) if first else []
 
@@ -130,8 +130,8 @@ def initial_checkpoint(wildcards):
 
 
 def histories(run):
-    """Folders of all stretches of a run, all seeds."""
-    return [stretch_folder(run, seed, *bounds) for seed in seeds_of(run) for bounds in stretches(run, seed)]
+    """Folders of all segments of a run, all seeds."""
+    return [segment_folder(run, seed, *bounds) for seed in seeds_of(run) for bounds in segments(run, seed)]
 
 
 def measured(run, measurement, epochs=None):
@@ -143,15 +143,15 @@ def measured(run, measurement, epochs=None):
     ]
 
 
-def brought(run):
-    """The checkpoints that somebody brought for the data of a run, by name."""
+def external(run):
+    """The checkpoints that was trained elsewhere for the data of a run, by name."""
     view = config["runs"][run]["view"]
     return [name for name, other in config["runs"].items() if "checkpoint" in other and other["view"] == view]
 
 
-def brought_beside(run, measurement):
-    """Measurements of the checkpoints that somebody brought for the data of a run, by name."""
-    return {f"brought_{name}": measured(name, measurement) for name in brought(run)}
+def external_beside(run, measurement):
+    """Measurements of the checkpoints that was trained elsewhere for the data of a run, by name."""
+    return {f"external_{name}": measured(name, measurement) for name in external(run)}
 
 
 def check_epochs_or_stop(paper, **roles_by_key):

@@ -8,11 +8,11 @@ def mickisch2020_margins(role, epochs=None):
 
 
 def mickisch2020_curves(role):
-    """Errors and average margins of a run over its epochs, and what somebody brought beside it."""
+    """Errors and average margins of a run over its epochs, and external models beside it."""
     return {
         "history": histories(MICKISCH2020[role]),
         "margins": mickisch2020_margins(role),
-        **brought_beside(MICKISCH2020[role], MICKISCH2020["measurement"]),
+        **external_beside(MICKISCH2020[role], MICKISCH2020["measurement"]),
     }
 
 

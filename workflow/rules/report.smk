@@ -1,6 +1,6 @@
 """What is looked at: the figures and tables of all papers, their captions, the claims, and the gallery.
 
-A figure is drawn by `marginalia.figures.PAPER.FIGURE`, a table made by `marginalia.papertables.PAPER.TABLE`;
+A figure is drawn by `marginalia.figures.PAPER.FIGURE`, a table made by `marginalia.tables.PAPER.TABLE`;
 the captions are `workflow/report/PAPER/NAME.rst`.
 """
 
@@ -20,7 +20,7 @@ for paper, name, figure in FIGURES:
             ),
             pdf=f"{RESULTS}/figures/{paper}/{name}.pdf",
             csv=f"{RESULTS}/figures/{paper}/{name}.csv",
-            made_of=f"{RESULTS}/figures/{paper}/{name}.txt",
+            provenance=f"{RESULTS}/figures/{paper}/{name}.txt",
         log:
             f"{LOGS}/figures/{paper}/{name}.log",
         benchmark:
@@ -58,7 +58,7 @@ for paper, name, table in TABLES:
                 category=paper,
                 labels={"figure": name, "shows": table.title},
             ),
-            made_of=f"{RESULTS}/tables/{paper}/{name}.txt",
+            provenance=f"{RESULTS}/tables/{paper}/{name}.txt",
         log:
             f"{LOGS}/tables/{paper}/{name}.log",
         benchmark:

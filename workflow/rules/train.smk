@@ -1,13 +1,13 @@
-"""Training: one job trains a stretch of a run and leaves a checkpoint after each epoch that is kept."""
+"""Training: one job trains a segment of a run and leaves a checkpoint after each epoch that is kept."""
 
 
 rule train:
     input:
         data=lambda wildcards: data_of(wildcards.run),
-        previous=previous_stretch,
+        previous=previous_segment,
         initial=initial_checkpoint,
     output:
-        stretch=directory(f"{RESULTS}/runs/{{run}}/seed-{{seed}}/epochs-{{first}}-{{last}}"),
+        segment=directory(f"{RESULTS}/runs/{{run}}/seed-{{seed}}/epochs-{{first}}-{{last}}"),
     log:
         f"{LOGS}/train/{{run}}/seed-{{seed}}/epochs-{{first}}-{{last}}.log",
     benchmark:
@@ -21,7 +21,7 @@ rule train:
         gpu=GPUS,
     params:
         recipe=lambda wildcards: recipe(wildcards.run, wildcards.seed),
-        keep=lambda wildcards: kept_in_stretch(wildcards.run, int(wildcards.first), int(wildcards.last)),
+        keep=lambda wildcards: kept_in_segment(wildcards.run, int(wildcards.first), int(wildcards.last)),
         device=config["device"],
     message:
         "train {wildcards.run} (seed {wildcards.seed}) from epoch {wildcards.first} to {wildcards.last}"

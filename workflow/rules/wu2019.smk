@@ -26,9 +26,9 @@ def wu2019_networks(data, method="standard"):
     return [f"{data}_{model}_{method}" for model in WU2019_MODELS]
 
 
-def wu2019_brought(run):
-    """The checkpoints that somebody brought for the data of a run and that are none of the paper's networks."""
-    return [name for name in brought(run) if name not in WU2019_RUNS.values()]
+def wu2019_external(run):
+    """The checkpoints that was trained elsewhere for the data of a run and that are none of the paper's networks."""
+    return [name for name in external(run) if name not in WU2019_RUNS.values()]
 
 
 def wu2019_named(networks):
@@ -37,13 +37,13 @@ def wu2019_named(networks):
 
 
 def wu2019_margins(networks, beside=True):
-    """Margins of networks after every epoch that is kept, and beside them of what somebody brought."""
+    """Margins of networks after every epoch that is kept, and beside them of external models."""
     tables = {}
     for network in networks:
         run, measurement = WU2019_RUNS[network], WU2019["networks"]["margins"][network.split("_")[0]]
         tables[network] = measured(run, measurement, filter(None, kept_epochs(config["runs"][run])))
         if beside:
-            tables |= {f"brought_{name}": measured(name, measurement) for name in wu2019_brought(run)}
+            tables |= {f"external_{name}": measured(name, measurement) for name in wu2019_external(run)}
     return tables
 
 
@@ -60,7 +60,7 @@ def wu2019_histories():
 
 
 def wu2019_add_table(name, title, methods, margins):
-    """Add a table: a row a network (methods: by model) and then, for each kind of data, what was brought."""
+    """Add a table: a row a network (methods: by model) and then, for each kind of data, what was external."""
     tables, rows = {}, []
     for data in WU2019_DATA:
         entries = {
@@ -70,8 +70,8 @@ def wu2019_add_table(name, title, methods, margins):
             if f"{data}_{model}_{method}" in WU2019_RUNS
         }
         for network in list(entries):
-            for other in wu2019_brought(WU2019_RUNS[network]):
-                entries[other] = {"data": data, "brought": True}
+            for other in wu2019_external(WU2019_RUNS[network]):
+                entries[other] = {"data": data, "external": True}
         for key in entries:
             run = WU2019_RUNS.get(key, key)
             last = [last_epoch(config["runs"][run])]

@@ -128,7 +128,7 @@ def _stay_incorrect(tables: Mapping[str, pd.DataFrame]) -> Iterator[Claim]:
 
 
 def _trend(table: pd.DataFrame, quantity: str, **where: str) -> pd.Series:
-    """Means by epoch of the figure's own run (a model that somebody brought has no epoch)."""
+    """Means by epoch of the figure's own run (a model that was trained elsewhere has no epoch)."""
     rows = table[(table["quantity"] == quantity) & table["epoch"].notna()]
     for column, value in where.items():
         rows = rows[rows[column] == value]

@@ -207,14 +207,14 @@ def _never_rises(figure: str, subject: str, error: pd.Series) -> Claim:
 
 
 def _curves(table: pd.DataFrame, by: list[str]) -> Iterator[tuple[tuple, pd.Series]]:
-    """Means over epochs of each group; a checkpoint that somebody brought has no epoch."""
+    """Means over epochs of each group; a checkpoint that was trained elsewhere has no epoch."""
     for key, rows in table[table["epoch"].notna()].groupby(by, sort=False):
         rows = rows[rows["epoch"] > 0]
         yield key, rows.set_index(rows["epoch"].astype(int))["mean"].sort_index()
 
 
 def _networks(table: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
-    own = table[~table["brought"].astype(bool)]
+    own = table[~table["external"].astype(bool)]
     yield from own.groupby(["data_role", "model"], sort=False)
 
 

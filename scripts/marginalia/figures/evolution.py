@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from marginalia.figures import alluvial, panels, provenance, style
-from marginalia.figures.statistics import SUMMARY, check_epochs, summarize, summarize_errors
+from marginalia.figures import alluvial, panels, style
+from marginalia.measurements import provenance
+from marginalia.measurements.statistics import SUMMARY, check_epochs, summarize, summarize_errors
 
 Plot = tuple[Figure, pd.DataFrame]
 Models = dict[str, pd.DataFrame] | None
@@ -27,15 +28,15 @@ def curves(
     margins: pd.DataFrame,
     history: pd.DataFrame | None,
     columns: Sequence[str],
-    brought: Models = None,
+    external: Models = None,
 ) -> Plot:
     """Errors (where there is a history) and average margins over epochs, training and test images apart.
 
-    A model that a user brings is a horizontal line in the margins' panels: the average of its test images.
+    A model trained elsewhere is a horizontal line in the margins' panels: the average of its test images.
 
     Returns:
-        The figure, and a table with a row for each point: run, epoch (missing for models brought), split,
-        and the columns of :func:`marginalia.figures.statistics.summarize`.
+        The figure, and a table with a row for each point: run, epoch (missing for external models), split,
+        and the columns of :func:`marginalia.measurements.statistics.summarize`.
     """
     splits = ["train", "test"]
     summaries = [summarize(margins, column, "split", splits) for column in columns]
@@ -43,10 +44,10 @@ def curves(
         summaries.insert(0, summarize_errors(history))
     models = {
         name: pd.concat([summarize(table, column, "split", ["test"]) for column in columns])
-        for name, table in (brought or {}).items()
+        for name, table in (external or {}).items()
     }
-    looks = style.brought(models)
-    measured = [margins, *(brought or {}).values()]
+    looks = style.external(models)
+    measured = [margins, *(external or {}).values()]
 
     with style.theme():
         figure, axes = style.panels(1, len(summaries), height=2.4)
@@ -81,7 +82,7 @@ def by_correctness(subject: str, margins: pd.DataFrame, columns: Sequence[str]) 
 
     Returns:
         The figure, and a table with a row for each point: epoch, correctness, and the columns of
-        :func:`marginalia.figures.statistics.summarize`.
+        :func:`marginalia.measurements.statistics.summarize`.
     """
     groups = list(alluvial.NAMES.values())
     test = _with_correctness(margins[margins["split"] == "test"])

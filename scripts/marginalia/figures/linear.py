@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from marginalia.figures import panels, provenance, style
+from marginalia.figures import panels, style
+from marginalia.measurements import provenance
 
 Plot = tuple[Figure, pd.DataFrame]
 

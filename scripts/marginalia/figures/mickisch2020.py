@@ -7,7 +7,7 @@ The tables that the figures take:
   image, split, correct, d2, dinf, distances in pixel units with pixels in [0, 1]),
 - ``predictions``: measurements of the estimator predictions (epoch, seed, image, split, correct),
 - ``history``: epoch, seed, split, error (in [0, 1], of the whole split),
-- ``brought``: by name, the margins of models that a user brings.
+- ``external``: by name, the margins of models trained elsewhere.
 
 Each figure returns itself and the table of what it plots.
 """
@@ -23,14 +23,14 @@ CNN, DENSE = "Convolutional network", "Dense network"
 STANDARD, ADVERSARIAL = "standard training", "PGD adversarial training"
 
 
-def fig01(margins: pd.DataFrame, history: pd.DataFrame | None = None, brought: Models = None) -> Plot:
+def fig01(margins: pd.DataFrame, history: pd.DataFrame | None = None, external: Models = None) -> Plot:
     """Convolutional network on Fashion-MNIST, standard training: errors, average d2 and d-infinity."""
-    return curves(f"{CNN}, {STANDARD}", margins, history, ("d2", "dinf"), brought)
+    return curves(f"{CNN}, {STANDARD}", margins, history, ("d2", "dinf"), external)
 
 
-def fig02(margins: pd.DataFrame, history: pd.DataFrame | None = None, brought: Models = None) -> Plot:
+def fig02(margins: pd.DataFrame, history: pd.DataFrame | None = None, external: Models = None) -> Plot:
     """The same with PGD adversarial training."""
-    return curves(f"{CNN}, {ADVERSARIAL}", margins, history, ("d2", "dinf"), brought)
+    return curves(f"{CNN}, {ADVERSARIAL}", margins, history, ("d2", "dinf"), external)
 
 
 def fig03(standard: pd.DataFrame, adversarial: pd.DataFrame, epochs: Sequence[int] = EPOCHS) -> Plot:
@@ -53,19 +53,19 @@ def fig06(margins: pd.DataFrame) -> Plot:
     return by_correctness(f"{CNN}, {ADVERSARIAL}: test images", margins, ("dinf",))
 
 
-def fig07(margins: pd.DataFrame, history: pd.DataFrame | None = None, brought: Models = None) -> Plot:
+def fig07(margins: pd.DataFrame, history: pd.DataFrame | None = None, external: Models = None) -> Plot:
     """Dense network on MNIST, standard training: errors and average d2."""
-    return curves(f"{DENSE}, {STANDARD}", margins, history, ("d2",), brought)
+    return curves(f"{DENSE}, {STANDARD}", margins, history, ("d2",), external)
 
 
-def fig08(margins: pd.DataFrame, history: pd.DataFrame | None = None, brought: Models = None) -> Plot:
+def fig08(margins: pd.DataFrame, history: pd.DataFrame | None = None, external: Models = None) -> Plot:
     """Dense network on MNIST, PGD adversarial training: errors and average d2."""
-    return curves(f"{DENSE}, {ADVERSARIAL}", margins, history, ("d2",), brought)
+    return curves(f"{DENSE}, {ADVERSARIAL}", margins, history, ("d2",), external)
 
 
-def fig09(margins: pd.DataFrame, brought: Models = None) -> Plot:
+def fig09(margins: pd.DataFrame, external: Models = None) -> Plot:
     """Dense network on MNIST, PGD adversarial training: average d-infinity."""
-    return curves(f"{DENSE}, {ADVERSARIAL}", margins, None, ("dinf",), brought)
+    return curves(f"{DENSE}, {ADVERSARIAL}", margins, None, ("dinf",), external)
 
 
 def fig10(margins: pd.DataFrame) -> Plot:
@@ -78,6 +78,6 @@ def fig11(standard: pd.DataFrame, adversarial: pd.DataFrame, epochs: Sequence[in
     return distributions(DENSE, standard, adversarial, epochs, "dinf")
 
 
-def fig12(margins: pd.DataFrame, history: pd.DataFrame | None = None, brought: Models = None) -> Plot:
+def fig12(margins: pd.DataFrame, history: pd.DataFrame | None = None, external: Models = None) -> Plot:
     """Announced in appendix B of the paper: its first figure for CIFAR-10."""
-    return curves(f"{CNN}, {STANDARD}", margins, history, ("d2", "dinf"), brought)
+    return curves(f"{CNN}, {STANDARD}", margins, history, ("d2", "dinf"), external)

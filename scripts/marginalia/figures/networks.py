@@ -15,10 +15,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from marginalia.figures import panels, provenance, style
+from marginalia.figures import panels, style
 from marginalia.figures.evolution import Models, Plot
 from marginalia.figures.linear import AVERAGE, LABELS, MINIMUM, SIGNED
-from marginalia.figures.statistics import (
+from marginalia.measurements import provenance
+from marginalia.measurements.statistics import (
     SUMMARY,
     check_epochs,
     summarize,
@@ -40,7 +41,7 @@ ABOVE = {"xycoords": "axes fraction", "textcoords": "offset points", "fontsize":
 THIN = 0.8  # points: lines that stand back
 
 
-def trade_off(standard: Tables, brought: Models = None) -> Plot:
+def trade_off(standard: Tables, external: Models = None) -> Plot:
     """Average margin (above) and minimum margin (below) over epochs, a column a model.
 
     The minimum margin of several seeds is the mean of their minima, with the range. A model that a user
@@ -48,11 +49,11 @@ def trade_off(standard: Tables, brought: Models = None) -> Plot:
 
     Returns:
         The figure, and a table with a row a point: data, data_role, run, model, method and epoch (both
-        missing for models brought), split, the columns of
-        :func:`marginalia.figures.statistics.summarize`, drawn. The average of m itself has rows, but is not
-        drawn.
+        missing for external models), split, the columns of
+        :func:`~marginalia.measurements.statistics.summarize`, drawn. The average of m itself has rows, but
+        is not drawn.
     """
-    table = _summaries({"standard": standard}, brought)
+    table = _summaries({"standard": standard}, external)
     looks = _looks(table)
     with style.theme():
         figure, axes = style.panels(len(TITLES), len(standard), height=4.2)
@@ -69,20 +70,20 @@ def trade_off(standard: Tables, brought: Models = None) -> Plot:
             panel.set_ylabel(LABELS[quantity])
         entries = panels.trend_entries(table, "split", style.SPLITS) + _entries(looks)
         subject = f"Average and minimum margin, {METHODS['standard']}"
-        _frame(figure, subject, standard.values(), entries, [brought[name] for name in looks])
+        _frame(figure, subject, standard.values(), entries, [external[name] for name in looks])
     return figure, _tidy(table.assign(drawn=table["quantity"].isin(TITLES)), POINT)
 
 
-def regularized(standard: Tables, amr: Tables, brought: Models = None) -> Plot:
+def regularized(standard: Tables, amr: Tables, external: Models = None) -> Plot:
     """Average margin over epochs with and without the average margin regularizer: rows data, columns models.
 
-    Bands are those of the test images; training images are thin lines. Models that a user brings are as in
+    Bands are those of the test images; training images are thin lines. Models trained elsewhere are as in
     :func:`trade_off`.
 
     Returns:
         The figure, and a table as that of :func:`trade_off`, in which only the average of abs(m) is drawn.
     """
-    table = _summaries({"standard": standard, "amr": amr}, brought)
+    table = _summaries({"standard": standard, "amr": amr}, external)
     table["drawn"] = table["quantity"] == AVERAGE
     drawn = table[table["drawn"]]
     looks = _looks(table)
@@ -104,7 +105,7 @@ def regularized(standard: Tables, amr: Tables, brought: Models = None) -> Plot:
         entries = panels.trend_entries(drawn[drawn["method"].notna()], "method", METHODS) + _entries(looks)
         subject = "Average margin of test images (thin lines: of training images)"
         measured = [*standard.values(), *amr.values()]
-        _frame(figure, subject, measured, entries, [brought[name] for name in looks])
+        _frame(figure, subject, measured, entries, [external[name] for name in looks])
     return figure, _tidy(table, POINT)
 
 
@@ -208,8 +209,8 @@ def _margin(table: pd.DataFrame) -> pd.Series:
     return table["lipschitz"].where(table["correct"], -table["lipschitz"]).astype(np.float64)
 
 
-def _summaries(methods: Mapping[str, Tables], brought: Models) -> pd.DataFrame:
-    """Minimum and both averages over epochs; the models brought that have a place have no method."""
+def _summaries(methods: Mapping[str, Tables], external: Models) -> pd.DataFrame:
+    """Minimum and both averages over epochs; the external models that have a place have no method."""
     rows = []
     for place in next(iter(methods.values())):
         here = set()
@@ -217,7 +218,7 @@ def _summaries(methods: Mapping[str, Tables], brought: Models) -> pd.DataFrame:
             own = _summarize(tables[place], list(style.SPLITS))
             rows.append(_labelled(own, tables[place], place, method))
             here |= _networks(tables[place])
-        for name, table in (brought or {}).items():
+        for name, table in (external or {}).items():
             if here & _networks(table):
                 beside = _labelled(_summarize(table, ["test"]), table, place, None)
                 rows.append(beside.assign(run=name, epoch=np.nan))
@@ -251,8 +252,8 @@ def _at(table: pd.DataFrame, place: Place) -> pd.Series:
 
 
 def _looks(table: pd.DataFrame) -> dict[str, style.Look]:
-    """The looks of the models that a user brings and that have a place."""
-    return style.brought(table.loc[table["method"].isna(), "run"].unique())
+    """The looks of the models trained elsewhere and that have a place."""
+    return style.external(table.loc[table["method"].isna(), "run"].unique())
 
 
 def _lines(axes: Axes, rows: pd.DataFrame, looks: Mapping[str, style.Look]) -> None:

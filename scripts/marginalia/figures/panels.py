@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from marginalia.figures import provenance, style
+from marginalia.figures import style
+from marginalia.measurements import provenance
 
 BAND, RANGE = 0.3, 0.13  # opacity of the standard error and of the range over seeds
 LOWEST = style.Look("0.1", (0, (1, 1.4)), "")  # the line at the minimum margin
@@ -23,7 +24,7 @@ def trend(axes: Axes, rows: pd.DataFrame, by: str) -> None:
 
     Args:
         axes: the panel.
-        rows: what :func:`marginalia.figures.statistics.summarize` returns, of one quantity.
+        rows: what :func:`marginalia.measurements.statistics.summarize` returns, of one quantity.
         by: the column of the groups; its values are roles of :data:`marginalia.figures.style.LOOKS`.
     """
     for number, (role, group) in enumerate(rows.groupby(by, sort=False)):
@@ -182,4 +183,4 @@ def frame(
     """
     data = provenance.data(frames)
     style.heading(figure, [subject, data] if data else [subject], entries)
-    style.footer(figure, provenance.made_of(frames, counted))
+    style.footer(figure, provenance.facts(frames, counted))

@@ -48,7 +48,7 @@ LOOKS = {
     "amr": Look(GREEN, (0, (3.5, 1.5)), "D"),
 }
 SPLITS = {"train": "training images", "test": "test images"}
-BROUGHT = (  # lines of models that a user brings, in this order, then from the beginning
+EXTERNAL = (  # lines of models trained elsewhere, in this order, then from the beginning
     Look("0.15", (0, (7, 2.5)), ""),
     Look(VIOLET, (0, (7, 2.5, 1, 2.5)), ""),
     Look(BROWN, (0, (7, 2.5, 1, 1.5, 1, 2.5)), ""),
@@ -167,9 +167,9 @@ def plain_line(role: str | Look, label: str) -> Line2D:
     return entry
 
 
-def brought(names: Iterable[str]) -> dict[str, Look]:
-    """The looks of models that a user brings, by name."""
-    return {name: BROUGHT[number % len(BROUGHT)] for number, name in enumerate(names)}
+def external(names: Iterable[str]) -> dict[str, Look]:
+    """The looks of models trained elsewhere, by name."""
+    return {name: EXTERNAL[number % len(EXTERNAL)] for number, name in enumerate(names)}
 
 
 def band(label: str, alpha: float) -> Patch:

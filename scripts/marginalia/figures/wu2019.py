@@ -16,7 +16,7 @@ network with one hidden layer (mlp) and a convolutional one (cnn), each on two s
   lipschitz) of standard training (standard) or with the average margin regularizer (amr),
 - ``history_DATA_MODEL``: epoch, seed, split, loss (nats), error (in [0, 1], of the whole split), of standard
   training,
-- ``brought``: by name, measurements of models that a user brings.
+- ``external``: by name, measurements of models trained elsewhere.
 
 Margins m are in pixel units with pixels in [0, 1], and negative where the classifier is wrong. Each figure
 returns itself and the table of what it plots.
@@ -51,11 +51,11 @@ def fig02(
     cifar_lr_standard: pd.DataFrame,
     cifar_mlp_standard: pd.DataFrame,
     cifar_cnn_standard: pd.DataFrame,
-    brought: Models = None,
+    external: Models = None,
 ) -> Plot:
     """Three models on CIFAR-10, standard training: average and minimum margin over epochs."""
     standard = _placed("cifar", cifar_lr_standard, cifar_mlp_standard, cifar_cnn_standard)
-    return networks.trade_off(standard, brought)
+    return networks.trade_off(standard, external)
 
 
 def fig03(
@@ -71,14 +71,14 @@ def fig03(
     cifar_mlp_amr: pd.DataFrame,
     cifar_cnn_standard: pd.DataFrame,
     cifar_cnn_amr: pd.DataFrame,
-    brought: Models = None,
+    external: Models = None,
 ) -> Plot:
     """Six models: average margin over epochs, standard training and with the average margin regularizer."""
     standard = _placed("mnist", mnist_lr_standard, mnist_mlp_standard, mnist_cnn_standard)
     standard |= _placed("cifar", cifar_lr_standard, cifar_mlp_standard, cifar_cnn_standard)
     amr = _placed("mnist", mnist_lr_amr, mnist_mlp_amr, mnist_cnn_amr)
     amr |= _placed("cifar", cifar_lr_amr, cifar_mlp_amr, cifar_cnn_amr)
-    return networks.regularized(standard, amr, brought)
+    return networks.regularized(standard, amr, external)
 
 
 def fig04(curves: pd.DataFrame) -> Plot:
@@ -109,11 +109,11 @@ def fig06(
     mnist_lr_standard: pd.DataFrame,
     mnist_mlp_standard: pd.DataFrame,
     mnist_cnn_standard: pd.DataFrame,
-    brought: Models = None,
+    external: Models = None,
 ) -> Plot:
     """Three models on MNIST, standard training: average and minimum margin over epochs."""
     standard = _placed("mnist", mnist_lr_standard, mnist_mlp_standard, mnist_cnn_standard)
-    return networks.trade_off(standard, brought)
+    return networks.trade_off(standard, external)
 
 
 def fig07(

@@ -160,15 +160,15 @@ class _Search:
         for first in range(0, len(self.images), self.batch):
             rows = torch.arange(first, min(first + self.batch, len(self.images)), device=self.images.device)
             points = self.images[rows].view(-1, *self.shape)
-            logits, pull = linearize(self.model, points)
+            logits, vjp = linearize(self.model, points)
             ranked = logits.argsort(dim=1, descending=True, stable=True)[:, : self.candidates]
             labels.append(ranked[:, 0])
             others.append(ranked[:, 1:])
             gaps, seeds = _differences(logits, ranked[:, 0], ranked[:, 1:])
             if self.subspaces is None:
-                self._step(rows, logits, gaps, pull(seeds).flatten(2))
+                self._step(rows, logits, gaps, vjp(seeds).flatten(2))
                 continue
-            for space, normals in enumerate(self.projection.project_on_all(pull, seeds)):
+            for space, normals in enumerate(self.projection.project_on_all(vjp, seeds)):
                 self._step(rows + space * len(self.images), logits, gaps, normals)
         empty = torch.zeros(0, dtype=torch.int64, device=self.images.device)
         self.label = torch.cat(labels) if labels else empty
@@ -182,7 +182,7 @@ class _Search:
             active, waiting = torch.cat([active, waiting[:room]]), waiting[room:]
             spread = self._spread(active)
             rows, points = active % len(self.images), self._points(active, spread)
-            logits, pull = linearize(self.model, points)
+            logits, vjp = linearize(self.model, points)
             best, predicted = logits.max(1)
             finite = torch.isfinite(logits).all(1)
             crossed = (best > logits.gather(1, self.label[rows, None])[:, 0]) & finite
@@ -201,9 +201,9 @@ class _Search:
                 some = kept
             gaps, seeds = _differences(logits, self.label[rows], self.others[rows])
             if spread is None:
-                normals = pull(seeds, some).flatten(2)
+                normals = vjp(seeds, some).flatten(2)
             else:
-                normals = self.projection.project(pull, seeds, spread, some)
+                normals = self.projection.project(vjp, seeds, spread, some)
             self._step(active, logits, gaps, normals)
 
     def restart(self, problems: Tensor, attempt: int, sigma: float, seed: int) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from marginalia.margins.chain import Layer, compile_chain
 
-Pull = Callable[..., Tensor]
+Vjp = Callable[..., Tensor]
 Then = Callable[[Tensor], Tensor]
 
 # Working sets that were fastest: about half of a desktop processor's last cache, a share of a GPU's memory.
@@ -21,27 +21,27 @@ MPS_BYTES = 2**30
 _footprints: WeakKeyDictionary[nn.Module, dict[tuple[int, ...], int]] = WeakKeyDictionary()
 
 
-def linearize(model: nn.Module, points: Tensor) -> tuple[Tensor, Pull]:
+def linearize(model: nn.Module, points: Tensor) -> tuple[Tensor, Vjp]:
     """Logits ``[n, C]`` at ``points [n, ...]``, and a function that pulls gradients back to the pixels.
 
-    ``pull(seeds)`` takes ``[K, n, C]`` and returns ``[K, n, ...]``: for each of K functions
+    ``vjp(seeds)`` takes ``[K, n, C]`` and returns ``[K, n, ...]``: for each of K functions
     ``sum_c seeds[k, i, c] * logit_c`` its gradient at point i. Gradients of the parameters are not computed.
-    ``pull(seeds, rows)`` does so at some of the points only, given by their numbers. Of a chain of layers,
-    ``pull(seeds, rows, skip, then)`` leaves the first layers out and returns what ``then`` makes of the
+    ``vjp(seeds, rows)`` does so at some of the points only, given by their numbers. Of a chain of layers,
+    ``vjp(seeds, rows, skip, then)`` leaves the first layers out and returns what ``then`` makes of the
     gradients there, ``[K * n, ...]`` of some of the functions at a time.
     """
     layers = compile_chain(model)
     return _by_autograd(model, points) if layers is None else _by_layers(layers, points)
 
 
-def _by_layers(layers: list[Layer], points: Tensor) -> tuple[Tensor, Pull]:
+def _by_layers(layers: list[Layer], points: Tensor) -> tuple[Tensor, Vjp]:
     value, backwards = points, []
     with torch.no_grad():
         for layer in layers:
             value, backward = layer(value)
             backwards.append(backward)
 
-    def pull(seeds: Tensor, rows: Tensor | None = None, skip: int = 0, then: Then | None = None) -> Tensor:
+    def vjp(seeds: Tensor, rows: Tensor | None = None, skip: int = 0, then: Then | None = None) -> Tensor:
         count = seeds.shape[1]
         together = max(1, CPU_ROWS // max(1, count)) if points.device.type == "cpu" else len(seeds)
         blocks = []
@@ -55,15 +55,15 @@ def _by_layers(layers: list[Layer], points: Tensor) -> tuple[Tensor, Pull]:
         gradients = torch.cat(blocks) if len(blocks) > 1 else blocks[0]
         return gradients if then else gradients.unflatten(2, points.shape[1:])
 
-    return value, pull
+    return value, vjp
 
 
-def _by_autograd(model: nn.Module, points: Tensor) -> tuple[Tensor, Pull]:
+def _by_autograd(model: nn.Module, points: Tensor) -> tuple[Tensor, Vjp]:
     with torch.enable_grad():
         leaf = points.detach().requires_grad_(True)
         logits = model(leaf)
 
-    def pull(seeds: Tensor, rows: Tensor | None = None) -> Tensor:
+    def vjp(seeds: Tensor, rows: Tensor | None = None) -> Tensor:
         if rows is not None:  # autograd knows no rows: what it keeps is not ours to pick from
             return _by_autograd(model, points[rows])[1](seeds)
         if not logits.requires_grad:
@@ -81,7 +81,7 @@ def _by_autograd(model: nn.Module, points: Tensor) -> tuple[Tensor, Pull]:
         ]
         return torch.stack(each)
 
-    return logits.detach(), pull
+    return logits.detach(), vjp
 
 
 def images_at_once(model: nn.Module, x: Tensor, functions: int = 1) -> int:

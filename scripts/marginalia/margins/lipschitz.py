@@ -111,8 +111,8 @@ def _general(model: nn.Module, x: Tensor) -> Steepest:
             greatest = x.new_zeros(len(seeds), len(images))
             for part in offsets.split(max(1, at_once // len(images))):
                 points = images[:, None] + part.view(-1, *x.shape[1:])
-                _, pull = linearize(model, points.flatten(0, 1))
-                gradients = pull(weights.repeat_interleave(len(part), dim=1))
+                _, vjp = linearize(model, points.flatten(0, 1))
+                gradients = vjp(weights.repeat_interleave(len(part), dim=1))
                 lengths = torch.linalg.vector_norm(gradients.flatten(2), dim=2)
                 greatest = torch.maximum(greatest, lengths.view(*greatest.shape, -1).amax(2))
             found.append(greatest.T)

@@ -92,7 +92,7 @@ def _descend(
     radius = shortest.clone()
     shape = (-1, *[1] * (x.ndim - 1))
     for index in range(steps + 1):
-        logits, pull = linearize(model, x + offset)
+        logits, vjp = linearize(model, x + offset)
         rival, gap = _rival(logits, label)
         length = torch.linalg.vector_norm(offset.flatten(1), dim=1)
         crossed = (gap > 0) & torch.isfinite(gap)
@@ -105,7 +105,7 @@ def _descend(
         if index == steps:
             return
         seed = torch.zeros_like(logits).scatter_(1, rival[:, None], 1).scatter_(1, label[:, None], -1)
-        gradient = pull(seed[None])[0]
+        gradient = vjp(seed[None])[0]
         if box is not None:
             # What the box would undo must not count in the gradient's norm.
             point = x + offset

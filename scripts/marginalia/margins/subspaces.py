@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from marginalia.margins.chain import channels_first, compile_chain, layers_in_order
-from marginalia.margins.gradients import Pull
+from marginalia.margins.gradients import Vjp
 
 SLOWNESS = 3  # how much slower a first layer's backward pass is than a matrix product of as many operations
 MOST_BYTES = 2**28  # of the bases' images
@@ -39,7 +39,7 @@ class Subspaces:
             self.mapped_last = [_flat_last(image).T.contiguous() for image in images]
 
     def project(
-        self, pull: Pull, seeds: Tensor, spread: list[tuple[int, int]], rows: Tensor | None = None
+        self, vjp: Vjp, seeds: Tensor, spread: list[tuple[int, int]], rows: Tensor | None = None
     ) -> Tensor:
         """Projected gradients ``[K, n, S]`` of K functions at n points.
 
@@ -55,12 +55,12 @@ class Subspaces:
             return torch.cat(projected) if len(projected) > 1 else projected[0]
 
         if self.mapped is not None:
-            return pull(seeds, rows, self.skip, product)
-        return product(pull(seeds, rows).flatten(0, 1)).unflatten(0, seeds.shape[:2])
+            return vjp(seeds, rows, self.skip, product)
+        return product(vjp(seeds, rows).flatten(0, 1)).unflatten(0, seeds.shape[:2])
 
-    def project_on_all(self, pull: Pull, seeds: Tensor) -> list[Tensor]:
+    def project_on_all(self, vjp: Vjp, seeds: Tensor) -> list[Tensor]:
         """The same points' projected gradients ``[K, n, S]`` in each of the R subspaces."""
-        gradients = pull(seeds).flatten(2)  # through the first layer once, for all subspaces
+        gradients = vjp(seeds).flatten(2)  # through the first layer once, for all subspaces
         return [gradients @ basis for basis in self.bases]
 
     def _order(self, gradients: Tensor) -> tuple[Tensor, Sequence[Tensor] | Tensor]:

@@ -114,7 +114,7 @@ def _nearest_class(
     model: nn.Module, points: Tensor, labels: Tensor, norm: float, candidates: int | None
 ) -> Tensor:
     """The class whose linearized boundary with the label is nearest, ``[n]``."""
-    logits, pull = linearize(model, points)
+    logits, vjp = linearize(model, points)
     classes = logits.shape[1]
     with torch.no_grad():
         others = logits.scatter(1, labels[:, None], float("-inf")).argsort(
@@ -122,7 +122,7 @@ def _nearest_class(
         )
         others = others[:, : min(candidates or classes, classes) - 1]
         seeds = F.one_hot(others.T, classes) - F.one_hot(labels, classes)
-        normals = pull(seeds.to(logits)).flatten(2)
+        normals = vjp(seeds.to(logits)).flatten(2)
         lengths = torch.linalg.vector_norm(normals, 2 if norm == 2 else 1, dim=2).T
         gaps = (logits.gather(1, others) - logits.gather(1, labels[:, None])).abs()
         distances = torch.where(lengths > TINY, gaps / lengths, float("inf"))

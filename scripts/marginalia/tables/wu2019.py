@@ -6,14 +6,14 @@ that masked gradients do not stop ("audited").
 
 ``rows`` says what the rows are, in order: ``{"key": KEY, "data": "mnist" or "cifar", "model": ..., "method":
 ...}`` for a network of the paper (keys of ``MODELS`` and ``METHODS``), or ``{"key": KEY, "data": ...,
-"brought": True}`` for a model that a user brings, of which the paper has no number. The tables of each key:
+"external": True}`` for a model trained elsewhere, of which the paper has no number. The tables of each key:
 
 - ``robustness_KEY``: test images, estimator ``robustness``, at the last epoch,
 - ``margins_KEY``: estimator ``lipschitz``, at the same epoch, of which test images count (Table 1 only),
 - ``history_KEY``: epoch, seed, split, error (in [0, 1]); or, of a model that was not trained here,
   ``predictions_KEY``: all test images, estimator ``predictions``.
 
-The table's numbers have the columns data, data_role, model, method, run, brought, quantity, eps (missing
+The table's numbers have the columns data, data_role, model, method, run, external, quantity, eps (missing
 where there is none), published, and
 
 - ours, ours_standard_error, images, seeds, ours_seed_minimum, ours_seed_maximum,
@@ -39,9 +39,9 @@ import numpy as np
 import pandas as pd
 
 from marginalia.configuration import MEASUREMENT_KEYS, without
-from marginalia.figures import provenance
-from marginalia.figures.statistics import check_epochs, summarize, summarize_history
-from marginalia.papertables.form import Block, PaperTable, spread
+from marginalia.measurements import provenance
+from marginalia.measurements.statistics import check_epochs, summarize, summarize_history
+from marginalia.tables.form import Block, PaperTable, spread
 
 Tables = Mapping[str, pd.DataFrame]
 
@@ -67,9 +67,9 @@ SHOWN = {  # quantity: its group of columns, decimals of ours, the columns and w
 }
 PUBLISHED_DECIMALS = 2
 LABELS = ["model", "method", "run"]
-ROLE = ["data_role", "model", "method", "brought", "quantity", "eps"]  # what has one published number
+ROLE = ["data_role", "model", "method", "external", "quantity", "eps"]  # what has one published number
 COLUMNS = [
-    *("data", "data_role", "model", "method", "run", "brought", "quantity", "eps", "published"),
+    *("data", "data_role", "model", "method", "run", "external", "quantity", "eps", "published"),
     *("ours", "ours_standard_error", "audited", "audited_standard_error", "images", "audited_images"),
     *("seeds", "ours_seed_minimum", "ours_seed_maximum"),
 ]
@@ -116,28 +116,28 @@ def _table(name: str, rows: Sequence[dict], tables: Tables, margins: bool) -> Pa
         for entry in rows
         for number in _numbers(entry["key"], tables, margins)
     ]
-    numbers = pd.DataFrame(ours).merge(published(name).assign(brought=False), how="left", on=ROLE)
+    numbers = pd.DataFrame(ours).merge(published(name).assign(external=False), how="left", on=ROLE)
     numbers = numbers.reindex(columns=COLUMNS).astype({"images": "Int64", "audited_images": "Int64"})
     blocks = [
         Block(f"{DATA[role]} in the paper; here: {', '.join(part['data'].unique())}", _cells(part))
         for role, part in numbers.groupby("data_role", sort=False)
     ]
     measured = [table for kind, table in tables.items() if not kind.startswith("history_")]
-    made_of = " · ".join(provenance.made_of(measured, _counted(measured)))
+    made_from = " · ".join(provenance.facts(measured, _counted(measured)))
     notes = (PAPER, OURS, AUDITED, *([INTERVAL] if margins else []), *_not_found(numbers))
-    return PaperTable(numbers, tuple(blocks), notes, made_of)
+    return PaperTable(numbers, tuple(blocks), notes, made_from)
 
 
 def _labels(entry: dict, tables: Tables) -> dict[str, object]:
-    """What a row is, in the paper's words; a model that a user brings has its architecture and run."""
+    """What a row is, in the paper's words; a model trained elsewhere has its architecture and run."""
     measured = tables[f"robustness_{entry['key']}"]
-    run, brought = provenance.run(measured), entry.get("brought", False)
-    if brought:
+    run, external = provenance.run(measured), entry.get("external", False)
+    if external:
         model, method = provenance.parts([measured])[0]["architecture"]["name"], run
     else:
         model, method = MODELS[entry["model"]], METHODS[entry["method"]]
     data = {"data": provenance.data([measured]), "data_role": entry["data"]}
-    return data | {"model": model, "method": method, "run": run, "brought": brought}
+    return data | {"model": model, "method": method, "run": run, "external": external}
 
 
 def _numbers(key: str, tables: Tables, margins: bool) -> Iterator[dict[str, object]]:
@@ -175,7 +175,7 @@ def _clean(key: str, tables: Tables, epoch: int) -> pd.Series:
 
 
 def _average(measurements: pd.DataFrame, values: pd.Series) -> pd.Series:
-    """The average over test images at the last epoch, by :func:`marginalia.figures.statistics.summarize`."""
+    """The average over test images at the last epoch."""
     measurements = measurements.assign(value=values)
     return summarize(measurements, "value", "split", ["test"], "test images").iloc[-1]
 

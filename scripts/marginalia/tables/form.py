@@ -61,11 +61,11 @@ class PaperTable:
     numbers: pd.DataFrame
     blocks: tuple[Block, ...]
     notes: tuple[str, ...]
-    made_of: str
+    provenance: str
 
     def to_markdown(self, title: str) -> str:
         """Headers of one line, as Markdown knows no others: group and column, with a break between them."""
-        parts = [f"**{title}.** Made from: {self.made_of}"]
+        parts = [f"**{title}.** Made from: {self.provenance}"]
         for block in self.blocks:
             cells = _escaped(block.cells, lambda text: text.replace("|", r"\|"))
             names = [f"{group}<br>{column}" if group else column for group, column in cells.columns]
@@ -83,7 +83,7 @@ class PaperTable:
             "% needs the packages booktabs and graphicx",
             r"\begin{table}",
             r"\centering\small",
-            rf"\caption{{{_latex(title)}. Made from: {_latex(self.made_of)}}}",
+            rf"\caption{{{_latex(title)}. Made from: {_latex(self.provenance)}}}",
         ]
         for block in self.blocks:
             body = _latex_tabular(_sparse(_escaped(block.cells, _latex)))
@@ -103,7 +103,7 @@ class PaperTable:
         parts = [
             f'<meta charset="utf-8">\n<section style="{_PAGE}">',
             f'<p style="{_SMALL}"><b style="font-size: 13px; color: #111">{_html(title)}.</b> '
-            f"Made from: {_html(self.made_of)}</p>",
+            f"Made from: {_html(self.provenance)}</p>",
             *(_html_table(block, f"{name}-{number}") for number, block in enumerate(self.blocks)),
             *(f'<p style="{_SMALL}">{_html(note)}</p>' for note in self.notes),
             "</section>",

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from marginalia.papertables import wu2019
-from marginalia.papertables.form import Block, PaperTable, spread
-from marginalia.tables import write_table
+from marginalia.measurements.parquet import write_table
+from marginalia.tables import wu2019
+from marginalia.tables.form import Block, PaperTable, spread
 
 ROOT = Path(__file__).parents[2]
 
@@ -135,24 +135,24 @@ def role(key):
     return {"key": key, "data": data, "model": model, "method": method}
 
 
-def brought(name, run):
+def external(name, run):
     tables = {
         f"robustness_{name}": attacked(run, epoch=0),
         f"margins_{name}": margins(run, epoch=0),
         f"predictions_{name}": predictions(run),
     }
-    return {"key": name, "data": "mnist", "brought": True}, tables
+    return {"key": name, "data": "mnist", "external": True}, tables
 
 
 @pytest.fixture(scope="module")
 def whole():
-    """Two kinds of data, three networks of the paper and one that a user brought, with an awkward name."""
+    """Two kinds of data, three networks of the paper and an external one, with an awkward name."""
     roles = {"mnist_mlp_standard": "run_a", "mnist_mlp_amr": "run_b", "cifar_cnn_lcr": "run_c"}
     rows, tables = [role(key) for key in roles], {}
     for key, run in roles.items():
         data = key.split("_")[0]
         tables |= taken(key, run, data, eps=EPS[data][:2])
-    entry, theirs = brought("theirs", "50%_<of>&|all")
+    entry, theirs = external("theirs", "50%_<of>&|all")
     return wu2019.table01([*rows[:2], entry, rows[2]], **tables, **theirs)
 
 
@@ -263,7 +263,7 @@ def test_seeds_are_averaged_and_their_range_is_kept():
     assert margin[spread_over].tolist() == pytest.approx([1.25, 0.5, 2, 2])
     assert margin["audited"] == pytest.approx((3.4 / 4 + 12.4 / 5) / 2) and margin["audited_images"] == 9
     assert numbers.loc[("not_found", -1), ["audited", "images"]].tolist() == [3, 12]
-    assert "2 seeds" in table.made_of
+    assert "2 seeds" in table.provenance
 
 
 def test_clean_accuracy_is_that_of_the_epoch_that_was_attacked():
@@ -279,7 +279,7 @@ def test_clean_accuracy_is_that_of_the_epoch_that_was_attacked():
 
 
 def test_rows_have_the_papers_words_and_the_given_order(whole):
-    rows = whole.numbers[["data", "data_role", "model", "method", "run", "brought"]].drop_duplicates()
+    rows = whole.numbers[["data", "data_role", "model", "method", "run", "external"]].drop_duplicates()
     assert list(rows.itertuples(index=False, name=None)) == [
         ("sample digits", "mnist", "MLP", "Std", "run_a", False),
         ("sample digits", "mnist", "MLP", "AMR", "run_b", False),
@@ -290,7 +290,7 @@ def test_rows_have_the_papers_words_and_the_given_order(whole):
 
 
 def test_a_model_that_a_user_brings_has_no_published_number_whatever_it_is_called():
-    entry, tables = brought("theirs", "AMR")
+    entry, tables = external("theirs", "AMR")
     tables["robustness_theirs"].attrs["provenance"][0]["architecture"]["name"] = "MLP"
     numbers = numbers_of(wu2019.table01([entry], **tables), "AMR")
     assert numbers["published"].isna().all() and set(numbers["model"]) == {"MLP"}
@@ -300,7 +300,7 @@ def test_a_model_that_a_user_brings_has_no_published_number_whatever_it_is_calle
 
 def test_a_checkpoint_in_the_place_of_a_network_of_the_paper_is_compared_with_it():
     key = "mnist_cnn_standard"
-    _, tables = brought(key, "released")
+    _, tables = external(key, "released")
     numbers = numbers_of(wu2019.table01([role(key)], **tables), "released")
     assert numbers.loc[("clean_accuracy_percent", -1), ["published", "ours"]].tolist() == [99.14, 80]
 
@@ -323,13 +323,13 @@ def test_table_2_has_no_margins():
 
 
 def test_every_form_begins_with_what_ours_were_made_from(whole):
-    made_of = "scale reduced · sample digits (a stand-in, not MNIST), sample photographs (a stand-in)"
-    assert whole.made_of.startswith(made_of)
-    assert "6 test images by robustness_small (steps 40)" in whole.made_of
-    assert "4 test images by lipschitz_small (samples 64)" in whole.made_of
-    assert made_of in whole.to_markdown(TITLE).splitlines()[0]
-    assert made_of.replace("·", r"$\cdot$") in re.search(r"\\caption{(.*)}", whole.to_latex(TITLE))[1]
-    assert made_of in parsed(whole.to_html(TITLE)).text.split("MNIST in the paper")[0]
+    provenance = "scale reduced · sample digits (a stand-in, not MNIST), sample photographs (a stand-in)"
+    assert whole.provenance.startswith(provenance)
+    assert "6 test images by robustness_small (steps 40)" in whole.provenance
+    assert "4 test images by lipschitz_small (samples 64)" in whole.provenance
+    assert provenance in whole.to_markdown(TITLE).splitlines()[0]
+    assert provenance.replace("·", r"$\cdot$") in re.search(r"\\caption{(.*)}", whole.to_latex(TITLE))[1]
+    assert provenance in parsed(whole.to_html(TITLE)).text.split("MNIST in the paper")[0]
     assert [block.heading for block in whole.blocks] == [
         "MNIST in the paper; here: sample digits",
         "CIFAR-10 in the paper; here: sample photographs",
@@ -499,14 +499,14 @@ def run_script(monkeypatch, tmp_path):
     attacks = attacked()
     file = tmp_path / "epoch-0006.parquet"
     write_table(attacks.drop(columns=["epoch", "seed"]), file, attacks.attrs["provenance"][0] | {"epoch": 6})
-    stretch = tmp_path / "seed-0" / "epochs-0000-0006"
-    stretch.mkdir(parents=True, exist_ok=True)
-    history().drop(columns="seed").to_csv(stretch / "history.csv", index=False)
+    segment = tmp_path / "seed-0" / "epochs-0000-0006"
+    segment.mkdir(parents=True, exist_ok=True)
+    history().drop(columns="seed").to_csv(segment / "history.csv", index=False)
     folder = tmp_path / "tables"
-    endings = {"csv": "csv", "markdown": "md", "latex": "tex", "html": "html", "made_of": "txt"}
+    endings = {"csv": "csv", "markdown": "md", "latex": "tex", "html": "html", "provenance": "txt"}
     params = {"paper": "wu2019", "table": "table02", "title": "methods", "settings": {"rows": [role(key)]}}
     job = SimpleNamespace(
-        input=Named(**{f"robustness_{key}": [str(file)], f"history_{key}": [str(stretch)]}),
+        input=Named(**{f"robustness_{key}": [str(file)], f"history_{key}": [str(segment)]}),
         output=SimpleNamespace(**{name: str(folder / f"table02.{end}") for name, end in endings.items()}),
         params=SimpleNamespace(**params),
         log=[str(tmp_path / "table.log")],
@@ -553,6 +553,6 @@ def test_script_leaves_nothing_behind_when_it_fails(monkeypatch, tmp_path):
 @pytest.mark.parametrize("name", ["table01", "table02"])
 def test_every_table_has_a_caption_that_says_what_it_was_made_of(name):
     caption = (ROOT / "workflow/report/wu2019" / f"{name}.rst").read_text()
-    assert "snakemake.output.made_of" in caption
+    assert "snakemake.output.provenance" in caption
     assert "**Look for**" in caption
     assert getattr(wu2019, name).__doc__

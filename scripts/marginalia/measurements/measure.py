@@ -10,9 +10,9 @@ from torch import nn
 from tqdm import tqdm
 
 from marginalia import plugins
+from marginalia.batches import Pixels, at_once
 from marginalia.dataset import Dataset
 from marginalia.devices import seed_of
-from marginalia.training import AT_ONCE, MANY, Pixels
 
 
 def measure(
@@ -46,7 +46,7 @@ def measure(
         for name in splits
         for some in torch.from_numpy(select(len(pixels[name]), images, selection_seed))
         .to(device)
-        .split(AT_ONCE.get(device.type, MANY))
+        .split(at_once(device))
     ]
 
     tables = []

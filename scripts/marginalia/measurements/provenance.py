@@ -43,7 +43,7 @@ def images(frames: Iterable[pd.DataFrame], kind: str = "images a split") -> str:
     return f"{count} {kind}"
 
 
-def made_of(frames: Iterable[pd.DataFrame], counted: str) -> list[str]:
+def facts(frames: Iterable[pd.DataFrame], counted: str) -> list[str]:
     """The footer: scale, data and what must be known of it, runs, seeds, images, device, version of torch."""
     found = parts(frames)
     sources = dict.fromkeys((part["data"]["title"], part["data"].get("note", "")) for part in found)

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from marginalia import measuring
+from marginalia import batches
 from marginalia.dataset import Dataset, Split
 from marginalia.margins import linear_margin
-from marginalia.measuring import measure, select
-from marginalia.tables import read_table, write_table
+from marginalia.measurements.measure import measure, select
+from marginalia.measurements.parquet import read_table, write_table
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_deepfool_columns_on_a_linear_model(dataset, linear):
 
 def test_images_are_measured_in_parts(dataset, linear, monkeypatch, capsys):
     whole = measure(linear, dataset, "minimum_norm", images=30, steps=5)
-    monkeypatch.setitem(measuring.AT_ONCE, "cpu", 7)
+    monkeypatch.setitem(batches.AT_ONCE, "cpu", 7)
     parts = measure(linear, dataset, "minimum_norm", images=30, steps=5)
     pd.testing.assert_frame_equal(whole, parts, rtol=1e-4)
     assert "minimum_norm: 100%" in capsys.readouterr().err

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from marginalia.files import whole
+from marginalia.files import atomic_write
 
 _KEY = b"marginalia"
 
@@ -16,7 +16,7 @@ def write_table(frame: pd.DataFrame, path: str | PathLike, provenance: dict) -> 
     """Write a table, whole or not at all, with its provenance as JSON in the schema's metadata."""
     table = pa.Table.from_pandas(frame, preserve_index=False)
     metadata = {**(table.schema.metadata or {}), _KEY: json.dumps(provenance).encode()}
-    with whole(path) as part:
+    with atomic_write(path) as part:
         pq.write_table(table.replace_schema_metadata(metadata), part, compression="zstd")
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from marginalia.figures import provenance
-from marginalia.tables import read_table
+from marginalia.measurements import provenance
+from marginalia.measurements.parquet import read_table
 
 
 def read_measurements(paths: Iterable[str]) -> pd.DataFrame:
@@ -28,7 +28,7 @@ def read_measurements(paths: Iterable[str]) -> pd.DataFrame:
 
 
 def read_history(folders: Iterable[str]) -> pd.DataFrame:
-    """The history of a run from its stretches, with a column ``seed``: epochs in order, each once.
+    """The history of a run from its segments, with a column ``seed``: epochs in order, each once.
 
     Raises:
         ValueError: a folder does not lie in the folder of a seed.
@@ -47,19 +47,19 @@ def read_tables(inputs: Iterable[tuple[str, str | Iterable[str]]]) -> dict[str, 
     """The tables that a figure takes, by name, from its named inputs.
 
     An input whose name starts with ``history`` is a list of folders with the history of a run; one whose name
-    starts with ``brought_`` measures a model that a user brings; all others are measurements too.
+    starts with ``external_`` measures a model trained elsewhere; all others are measurements too.
     """
     tables: dict[str, object] = {}
-    brought: dict[str, pd.DataFrame] = {}
+    external: dict[str, pd.DataFrame] = {}
     for name, value in inputs:
         paths = [value] if isinstance(value, str) else list(value)
         if not paths:
             continue
         if name.startswith("history"):
             tables[name] = read_history(paths)
-        elif name.startswith("brought_"):
+        elif name.startswith("external_"):
             table = read_measurements(paths)
-            brought[provenance.run(table) or name.removeprefix("brought_")] = table
+            external[provenance.run(table) or name.removeprefix("external_")] = table
         else:
             tables[name] = read_measurements(paths)
-    return {**tables, "brought": brought} if brought else tables
+    return {**tables, "external": external} if external else tables
