@@ -17,7 +17,6 @@ PYTHON  ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 
 BIN       := $(CURDIR)/.venv/bin
 REPORT    := results/$(SCALE)/report.html
 SNAKEMAKE := "$(BIN)/snakemake" $(if $(filter-out reduced,$(SCALE)),--configfile config/$(SCALE).yaml) $(OPTIONS)
-PROFILE   := --workflow-profile workflow/profiles/default
 DESKTOP   := $(if $(CI),,$(if $(filter Darwin,$(shell uname)),open,$(if $(DISPLAY)$(WAYLAND_DISPLAY),xdg-open)))
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -27,7 +26,7 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 .PHONY: figures test bench clean-environment
 
 figures: .venv/ready
-	@$(SNAKEMAKE) --cores $(CORES) $(PROFILE)
+	@$(SNAKEMAKE) --cores $(CORES)
 	@$(MAKE) --silent --no-print-directory $(REPORT)
 	@echo "All figures, with what to look for in each: $(REPORT)"
 
@@ -42,7 +41,7 @@ clean-environment:
 
 # Written again only when a figure, a table or a caption is newer.
 $(REPORT): $(wildcard results/$(SCALE)/figures/*/* results/$(SCALE)/tables/*/* workflow/report/* workflow/report/*/*)
-	@$(SNAKEMAKE) $(PROFILE) --report $(@D)/.report.html && mv $(@D)/.report.html $@
+	@$(SNAKEMAKE) --report $(@D)/.report.html && mv $(@D)/.report.html $@
 	@$(if $(DESKTOP),$(DESKTOP) $@ </dev/null >/dev/null 2>&1 &)
 
 .venv/ready: envs/requirements.txt envs/requirements-dev.txt

@@ -1,6 +1,7 @@
-"""Check what the papers claim on the tables of their figures.
+"""Check what the papers claim on the tables of their figures and tables.
 
-In: the CSV of each figure, in folders named after the papers.
+In: ``csvs``, in folders named after the papers; what each was made of stands beside it (.txt).
+Job: ``scale``, ``identity``.
 Out: the claims as CSV and as a Markdown table.
 """
 
@@ -10,26 +11,43 @@ from pathlib import Path
 
 from jobs import logged
 
-with logged(snakemake.log[0]):
+with logged(snakemake):
     import pandas as pd
 
+    from marginalia.claims import REPRODUCED
     from marginalia.files import atomic_write
+    from marginalia.measurements.provenance import trained_by_older_code
+    from marginalia.products import identity_of_claims
 
+    job = snakemake.params.job
     tables: dict[str, dict[str, pd.DataFrame]] = {}
+    older: dict[tuple[str, str], str] = {}
     for file in map(Path, snakemake.input.csvs):
-        tables.setdefault(file.parent.name, {})[file.stem] = pd.read_csv(file)
+        paper = file.parent.name
+        tables.setdefault(paper, {})[file.stem] = pd.read_csv(file)
+        told = file.with_suffix(".txt").read_text(encoding="utf-8").splitlines()[0]
+        older[paper, file.stem] = trained_by_older_code(told)
     rows = [
-        {"paper": paper, **asdict(claim), "scale": snakemake.params.scale}
-        for paper, figures in tables.items()
-        for claim in importlib.import_module(f"marginalia.claims.{paper}").check(figures)
+        {
+            "paper": paper,
+            **asdict(claim),
+            "trained_by_older_code": older[paper, claim.figure],
+            "scale": job.scale,
+        }
+        for paper, products in tables.items()
+        for claim in importlib.import_module(f"marginalia.claims.{paper}").check(products)
     ]
     claims = pd.DataFrame(rows)
-    lines = ["| paper | claim | published | measured | holds |", "| --- | --- | --- | --- | --- |"]
-    lines += [
-        f"| {row.paper} {row.figure} | {row.statement} | {row.published} | {row.measured} "
-        f"| {'yes' if row.holds else '**no**'} |"
-        for row in claims.itertuples()
-    ]
+    lines = ["| paper | claim | published | measured | verdict |", "| --- | --- | --- | --- | --- |"]
+    for row in claims.itertuples():
+        verdict = row.verdict if row.verdict == REPRODUCED else f"**{row.verdict}**"
+        verdict += f": {row.reason}" if row.reason else ""
+        if row.trained_by_older_code:
+            verdict += f" (trained by older code: {row.trained_by_older_code})"
+        lines.append(
+            f"| {row.paper} {row.figure} | {row.statement} | {row.published} | {row.measured} | {verdict} |"
+        )
+    lines += ["", f"<!-- identity: {identity_of_claims(job.identity, snakemake.input.csvs)} -->"]
     with atomic_write(snakemake.output.csv) as csv, atomic_write(snakemake.output.markdown) as markdown:
         claims.to_csv(csv, index=False)
-        markdown.write_text("\n".join(lines) + "\n")
+        markdown.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -8,8 +8,10 @@ from dataclasses import replace
 
 from jobs import logged
 
-with logged(snakemake.log[0]):
+with logged(snakemake):
     from marginalia import sources
 
-    dataset = sources.read(folder=snakemake.params.downloads, **snakemake.params.settings)
-    replace(dataset, name=snakemake.wildcards.dataset).save(snakemake.output.data)
+    dataset = sources.read(folder=snakemake.params.job.downloads, **snakemake.params.job.settings)
+    replace(dataset, name=snakemake.wildcards.dataset).save(
+        snakemake.output.data, identity=snakemake.params.job.identity, code=snakemake.params.job.code
+    )

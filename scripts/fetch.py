@@ -9,17 +9,16 @@ import sys
 
 from jobs import logged
 
-with logged(snakemake.log[0]):
+with logged(snakemake):
     from marginalia.fetching import FetchError, fetch
     from marginalia.sources import needed
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    key = f"{snakemake.wildcards.dataset}/{snakemake.wildcards.file}"
-    files = needed(snakemake.config["datasets"]).values()
-    resource = next(resource for listed in files for resource in listed if resource.key == key)
+    job = snakemake.params.job
+    files = needed(job.datasets).values()
+    resource = next(resource for listed in files for resource in listed if resource.key == job.key)
     try:
-        # The mirror is no parameter of the rule: what was fetched from another place is the same.
-        fetch(resource, snakemake.output.file, snakemake.config["mirror"])
+        fetch(resource, snakemake.output.file, job.mirror)
     except FetchError as error:
         print(error, file=sys.stderr)
         sys.exit(str(error))

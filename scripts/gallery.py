@@ -1,6 +1,7 @@
 """Copy the figures and tables of a paper to where git keeps them, with a note of what they are.
 
 In: the PNG, the CSV and the line of provenance of each figure; the Markdown and the CSV of each table.
+Job: ``scale``, ``titles`` (by name).
 Out: a folder with PNGs, tables and CSVs, and README.md: scale, data, commit and machine.
 """
 
@@ -22,26 +23,27 @@ def commit() -> str:
     return done.stdout.strip() + "-dirty" * changed
 
 
-with logged(snakemake.log[0]):
+with logged(snakemake):
     from marginalia.files import atomic_write
 
-    params = snakemake.params
+    job = snakemake.params.job
     files = {path.name: path for path in map(Path, snakemake.input.files)}
     with atomic_write(snakemake.output.folder) as folder:
         folder.mkdir(parents=True)
         lines = [
-            f"# {snakemake.wildcards.paper}, scale {params.scale}",
+            f"# {snakemake.wildcards.paper}, scale {job.scale}",
             "",
             f"Built from commit {commit()}. Below each figure is what it was made of; beside each PNG is the "
             "CSV of what it plots.",
         ]
         for name, path in files.items():
             if path.suffix == ".png":
-                title = params.titles[path.stem]
+                title = job.titles[path.stem]
                 lines += ["", f"## {path.stem}: {title}", "", f"![{title}]({name})"]
-                lines += ["", files[f"{path.stem}.txt"].read_text().strip()]
+                told = files[f"{path.stem}.txt"].read_text(encoding="utf-8")
+                lines += ["", told.splitlines()[0]]
             elif path.suffix == ".md":
-                lines += ["", f"## {path.stem}", "", path.read_text().strip()]
+                lines += ["", f"## {path.stem}", "", path.read_text(encoding="utf-8").strip()]
             if path.suffix != ".txt":
                 shutil.copy(path, folder)
-        (folder / "README.md").write_text("\n".join(lines) + "\n")
+        (folder / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -8,9 +8,11 @@ from dataclasses import replace
 
 from jobs import logged
 
-with logged(snakemake.log[0]):
+with logged(snakemake):
     from marginalia import views
     from marginalia.dataset import Dataset
 
-    dataset = views.change(Dataset.load(snakemake.input.data), snakemake.params.changes)
-    replace(dataset, name=snakemake.wildcards.view).save(snakemake.output.data)
+    dataset = views.change(Dataset.load(snakemake.input.data), snakemake.params.job.changes)
+    replace(dataset, name=snakemake.wildcards.view).save(
+        snakemake.output.data, identity=snakemake.params.job.identity, code=snakemake.params.job.code
+    )

@@ -1,10 +1,10 @@
-"""The configuration: checked and completed before anything else happens.
+"""The configuration: assembled, checked and completed before anything else happens.
 
-:func:`resolve` is what the pipeline calls. What is wrong is said in one line that names the key and what is
-allowed there.
+:func:`assemble` puts a scale over the base and what a user gives over both; :func:`resolve` checks it and
+fills in what it leaves open. What is wrong is said in one line that names the key and what is allowed there.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,35 +14,135 @@ from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError, best_match
 
 from marginalia import plugins
+from marginalia.measurements.stored import MEASUREMENT_KEYS
 
-MEASUREMENT_KEYS = ("estimator", "images", "splits", "selection_seed")
+NAMED = ("datasets", "views", "runs", "measurements", "papers")  # sections whose entries have names
+CHOICES = ("method", "architecture", "schedule", "augmentation")  # NAME, or {NAME: settings}
+MEANINGS = {"view": "a key of views or datasets", "architecture": "a module of marginalia.models"}
+CHOSEN_BY = {"datasets": "source", "measurements": "estimator"}  # what decides which settings an entry takes
+DEFAULT_SCALE = "reduced"
+SCALES = {"reduced": "config.yaml", "desktop": "desktop.yaml", "paper": "paper.yaml"}
 
 
 class ConfigurationError(ValueError):
     """The configuration cannot be used; the message names the key and what is allowed."""
 
 
-def resolve(config: dict, schemas: Path) -> dict:
+class _Loader(yaml.SafeLoader):
+    """YAML in which no key stands twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
+                raise ConfigurationError(
+                    f"{key.start_mark.name}, line {key.start_mark.line + 1}: the key {key.value!r} stands "
+                    "twice; allowed: each key once"
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: str | Path) -> dict:
+    """Read a configuration file.
+
+    Raises:
+        ConfigurationError: it is not YAML, or a key in it stands twice.
+    """
+    with open(path, encoding="utf-8") as file:
+        try:
+            return yaml.load(file, _Loader) or {}
+        except yaml.YAMLError as error:
+            raise ConfigurationError(f"{path}: this is not YAML ({error})".replace("\n", " ")) from error
+
+
+def assemble(given: dict, read: Callable[[str], dict]) -> dict:
+    """The base, the scale over it, and over both what a user gives.
+
+    Mappings are merged key by key; lists and single values are replaced, and so is an entry that now has
+    another source, estimator, architecture or method. ``null`` takes an entry of a section away.
+
+    Args:
+        given: configuration files and command line, as Snakemake merges them. Its ``scale`` (reduced if there
+            is none) names one of :data:`SCALES`, or is a name of its own, which has the base alone below it;
+            ``base: false`` leaves that out too.
+        read: reads a file of the folder config by its name.
+
+    Returns:
+        The configuration to :func:`resolve`. ``shipped`` lists the runs that do not come from the user.
+    """
+    given = deepcopy(given)
+    scale = given.setdefault("scale", DEFAULT_SCALE)
+    below: dict = {}
+    if given.pop("base", True):
+        below = read("base.yaml")
+        if scale in SCALES:
+            below = merge(below, read(SCALES[scale]))
+    return merge(below, given) | {"shipped": sorted(below.get("runs") or {})}
+
+
+def merge(below: dict, above: dict, path: tuple[str, ...] = ()) -> dict:
+    """``above`` put over ``below``, as :func:`assemble` says; neither is changed."""
+    merged = dict(below)
+    for key, value in above.items():
+        here = (*path, str(key))
+        old = merged.get(key)
+        removable = here[0] in NAMED and (len(here) == 2 or here[0] == "papers")
+        if value is None and removable:
+            merged.pop(key, None)
+        elif isinstance(value, dict) and isinstance(old, dict) and not _is_another(here, old, value):
+            merged[key] = merge(old, value, here)
+        elif isinstance(value, dict):
+            merged[key] = merge({}, value, here)
+        else:
+            merged[key] = deepcopy(value)
+    return merged
+
+
+def _is_another(path: tuple[str, ...], old: dict, new: dict) -> bool:
+    """Whether an entry is about something else now, so that the old settings have no meaning."""
+    if path[-1] in CHOICES:
+        return old.keys() != new.keys()
+    decides = CHOSEN_BY.get(path[0]) if len(path) == 2 else None
+    return bool(decides) and decides in new and new[decides] != old.get(decides)
+
+
+def resolve(config: dict, read_schema: Callable[[str], dict], papers: Iterable[str]) -> dict:
     """Check a configuration and fill in what it leaves open.
 
     Args:
-        config: as read from YAML; it is not changed.
-        schemas: the folder with ``config.schema.yaml`` and one ``PAPER.schema.yaml`` a paper.
+        config: what :func:`assemble` returns; it is not changed.
+        read_schema: reads the schema of ``config`` or of a paper by its name.
+        papers: the keys of all papers.
 
     Returns:
-        The configuration with defaults filled in. Views, architectures and methods are written
-        ``{"name": ..., "settings": {...}}``, and each run that is trained has all its training settings.
+        The configuration with defaults filled in. Views, architectures, methods, schedules and augmentations
+        are written ``{"name": ..., "settings": {...}}``, and each run that is trained has all its training
+        settings. ``defaults`` holds those of ``training`` and ``measurements``.
 
     Raises:
         ConfigurationError: something in it is wrong.
     """
     config = deepcopy(config)
-    schema = _read(schemas / "config.schema.yaml")
+    schema = read_schema("config")
+    for folder in _folders(config.get("plugins", [])):
+        _add_plugins(folder)
+    shipped = config.pop("shipped", [])
     _validate(config, schema, "", FormatChecker())
+    _follow_likes(config)
     _fill(config, schema)
+    config["plugins"] = [str(Path(folder).absolute()) for folder in _folders(config["plugins"])]
+    own_defaults: dict = {}
+    _fill(own_defaults, schema["$defs"]["training"])
+    own_defaults = {
+        key: _choice(value)["name"] if key in CHOICES else value for key, value in own_defaults.items()
+    }
     _fill(config["training"], schema["$defs"]["training"])
+    of_measurements = schema["properties"]["measurements"]["additionalProperties"]
+    measurement_defaults: dict = {}
+    _fill(measurement_defaults, of_measurements)
     for measurement in config["measurements"].values():
-        _fill(measurement, schema["properties"]["measurements"]["additionalProperties"])
+        _fill(measurement, of_measurements)
 
     for name, dataset in config["datasets"].items():
         _check_settings("sources", dataset["source"], without(dataset, ["source"]), f"datasets.{name}.source")
@@ -66,15 +166,51 @@ def resolve(config: dict, schemas: Path) -> dict:
     references = FormatChecker(formats=())
     for kind, members in names.items():
         references.checks(kind)(lambda name, members=members: name in members)
-    papers = sorted(path.name.removesuffix(".schema.yaml") for path in schemas.glob("*.schema.yaml"))
-    papers.remove("config")
     for paper, section in config["papers"].items():
         _check_member(paper, papers, f"papers.{paper}")
-        schema = _read(schemas / f"{paper}.schema.yaml")
+        schema = read_schema(paper)
         _validate(section, schema, f"papers.{paper}", references, names)
         _fill(section, schema)
         _validate(section, schema, f"papers.{paper}", references, names)
-    return config
+    config["defaults"] = {"training": own_defaults, "measurements": measurement_defaults}
+    return config | {"shipped": shipped}
+
+
+def _folders(entry: object) -> list[str]:
+    """One folder of plugins, or several."""
+    folders = [entry] if isinstance(entry, str) else entry
+    if not isinstance(folders, list) or not all(isinstance(folder, str) for folder in folders):
+        raise ConfigurationError(f"plugins: {entry!r} will not do; allowed: a folder, or a list of folders")
+    return folders
+
+
+def _add_plugins(folder: str) -> None:
+    try:
+        plugins.add_folder(folder)
+    except (ValueError, OSError) as error:
+        raise ConfigurationError(f"plugins: {error}; allowed: a folder with plugins of your own") from error
+
+
+def _follow_likes(config: dict) -> None:
+    """Give each run that is ``like`` another one the settings of that, below its own."""
+    runs = config["runs"]
+    done: dict[str, dict] = {}
+
+    def followed(name: str, passed: tuple[str, ...]) -> dict:
+        own = runs[name]
+        if name in done or "like" not in own:
+            return done.setdefault(name, own)
+        where, start = f"runs.{name}.like", own["like"]
+        _check_member(start, [other for other in runs if other not in (*passed, name)], where)
+        theirs = followed(start, (*passed, name))
+        if "checkpoint" in own:
+            theirs = {key: theirs[key] for key in ("view", "architecture") if key in theirs}
+        done[name] = merge({"": theirs}, {"": without(own, ["like"])}, ("runs",))[""]
+        return done[name]
+
+    for name in runs:
+        followed(name, ())
+    config["runs"] = {name: done[name] for name in runs}
 
 
 def last_epoch(run: dict) -> int:
@@ -87,7 +223,16 @@ def kept_epochs(run: dict) -> list[int]:
     last = last_epoch(run)
     if "checkpoint" in run or run["checkpoints"] == "every":
         return list(range(last + 1))
-    return sorted({epoch for epoch in run["checkpoints"] if epoch <= last} | {last})
+    kept = run["checkpoints"]
+    if isinstance(kept, dict):
+        kept = _ladder(kept["per_decade"], last)
+    return sorted({epoch for epoch in kept if epoch <= last} | {last})
+
+
+def _ladder(per_decade: int, last: int) -> set[int]:
+    """Epochs evenly spaced by their logarithm; where the run ends does not move them."""
+    steps = range(last.bit_length() * per_decade)
+    return {round(10 ** (step / per_decade)) for step in steps}
 
 
 def check_epochs(config: dict, paper: str, key: str, roles: Iterable[str]) -> None:
@@ -129,6 +274,9 @@ def without(mapping: dict, keys: Iterable[str]) -> dict:
 
 def _run(name: str, run: dict, config: dict) -> dict:
     where = f"runs.{name}"
+    for key in ("view", "architecture"):
+        if key not in run:
+            raise ConfigurationError(f"{where}.{key}: missing; allowed: {MEANINGS[key]}")
     _check_member(run["view"], [*config["views"], *config["datasets"]], f"{where}.view")
     own = {
         "view": run["view"],
@@ -137,16 +285,32 @@ def _run(name: str, run: dict, config: dict) -> dict:
     if "checkpoint" not in run:
         settings = config["training"] | without(run, own)
         settings["method"] = _plugin("methods", settings["method"], f"{where}.method")
-        return own | settings
-    for key in without(run, [*own, "checkpoint"]):
+        settings |= {key: _choice(settings[key]) for key in ("schedule", "augmentation")}
+        return _measured_by(own | settings, where, config)
+    for key in without(run, [*own, "checkpoint", "measurements"]):
         raise ConfigurationError(
-            f"{where}.{key}: a run with a checkpoint is not trained; allowed: view, architecture, checkpoint"
+            f"{where}.{key}: a run with a checkpoint is not trained; allowed: view, architecture, "
+            "checkpoint, measurements"
         )
     if not Path(run["checkpoint"]).is_file():
         raise ConfigurationError(
             f"{where}.checkpoint: there is no file {run['checkpoint']}; allowed: the path of a checkpoint"
         )
-    return own | {"checkpoint": run["checkpoint"]}
+    return _measured_by(own | without(run, own), where, config)
+
+
+def _measured_by(run: dict, where: str, config: dict) -> dict:
+    """A run with the measurements that are made of it if no paper says which."""
+    there = list(config["measurements"])
+    for name in run.get("measurements", []):
+        _check_member(name, there, f"{where}.measurements")
+    return {"measurements": [name for name in ["deepfool"] if name in there] or there[:1]} | run
+
+
+def _choice(entry: str | dict) -> dict:
+    """``NAME`` or ``{NAME: settings}``, of which a schema has checked the settings."""
+    name, settings = (entry, {}) if isinstance(entry, str) else next(iter(entry.items()))
+    return {"name": name, "settings": settings or {}}
 
 
 def _check_initial(name: str, runs: dict) -> None:
@@ -173,14 +337,24 @@ def _check_initial(name: str, runs: dict) -> None:
 
 def _plugin(kind: str, entry: str | dict, where: str) -> dict:
     """``NAME`` or ``{NAME: {SETTING: VALUE}}``, checked against the plugin's signature."""
-    name, settings = (entry, {}) if isinstance(entry, str) else next(iter(entry.items()))
-    _check_settings(kind, name, settings or {}, where)
-    return {"name": name, "settings": settings or {}}
+    chosen = _choice(entry)
+    _check_settings(kind, **chosen, where=where)
+    return chosen
 
 
 def _check_settings(kind: str, name: str, settings: dict, where: str) -> None:
-    _check_member(name, plugins.names(kind), where)
-    signature = plugins.signature(kind, name)
+    if kind == "models" and ":" in name:
+        try:
+            signature = plugins.signature(kind, name)
+        except ValueError as error:
+            raise ConfigurationError(
+                f"{where}: {error}; allowed: FILE.py:function, package.module:function"
+            ) from None
+    else:
+        _check_member(name, plugins.names(kind), where)
+        signature = plugins.signature(kind, name)
+    if signature.settings is None:
+        return
     for key in settings:
         _check_member(key, signature.settings, f"{where}.{name}.{key}")
     for key in signature.required:
@@ -270,7 +444,3 @@ def _ranges(numbers: list[int]) -> str:
     starts = [n for n in numbers if n - 1 not in numbers]
     ends = [n for n in numbers if n + 1 not in numbers]
     return ", ".join(f"{a} to {b}" if a < b else f"{a}" for a, b in zip(starts, ends, strict=True))
-
-
-def _read(path: Path) -> dict:
-    return yaml.safe_load(path.read_text())

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from marginalia.files import atomic_write
+from marginalia.stored import store_identity
+
+FACT = "fact_"  # before the names of facts in a file
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +44,9 @@ class Dataset:
     """A train and a test split of the same classes, and what a caption must say about them.
 
     `title` names the data as a caption does ("Fashion-MNIST"); `note` is what a reader must know about
-    them ("stand-in: ...", "JPEG images ..."), or "". Label k is the class `classes[k]`.
+    them ("stand-in: ...", "JPEG images ..."), or "". Label k is the class `classes[k]`. `facts` are arrays
+    that the source or a view knows about the data and an estimator may ask for by name, such as the rotation
+    of a synthetic set; views keep them.
     """
 
     name: str
@@ -49,6 +55,7 @@ class Dataset:
     classes: tuple[str, ...]
     train: Split
     test: Split
+    facts: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.train.images.shape[1:] != self.test.images.shape[1:]:
@@ -67,29 +74,46 @@ class Dataset:
 
     @cached_property
     def sha256(self) -> str:
-        """SHA-256 of the pixels and labels, their shapes and types; names and notes do not enter."""
+        """SHA-256 of the pixels, labels and facts, their shapes and types; names and notes do not enter.
+
+        Facts enter because what an estimator measures may depend on them as it depends on the pixels.
+        """
         digest = hashlib.sha256()
+
+        def add(array: np.ndarray) -> None:
+            digest.update(f"{array.dtype.str}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+
         for split in (self.train, self.test):
-            for array in (split.images, split.labels):
-                digest.update(f"{array.dtype.str}{array.shape}".encode())
-                digest.update(np.ascontiguousarray(array).data)
+            add(split.images)
+            add(split.labels)
+        for name, fact in sorted(self.facts.items()):
+            digest.update(name.encode())
+            add(np.asarray(fact))
         return digest.hexdigest()
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write one uncompressed .npz, whole or not at all."""
-        with atomic_write(path) as temporary, temporary.open("wb") as file:
-            np.savez(
-                file,
-                name=self.name,
-                title=self.title,
-                note=self.note,
-                classes=np.array(self.classes),
-                sha256=self.sha256,
-                train_images=self.train.images,
-                train_labels=self.train.labels,
-                test_images=self.test.images,
-                test_labels=self.test.labels,
-            )
+    def save(self, path: str | os.PathLike[str], *, identity: str = "", code: str = "") -> None:
+        """Write one uncompressed .npz, whole or not at all.
+
+        `identity` and `code` say what the data were made from and by what;
+        :func:`marginalia.stored.saved_identity` reads them.
+        """
+        with atomic_write(path) as temporary:
+            with temporary.open("wb") as file:
+                np.savez(
+                    file,
+                    name=self.name,
+                    title=self.title,
+                    note=self.note,
+                    classes=np.array(self.classes),
+                    sha256=self.sha256,
+                    train_images=self.train.images,
+                    train_labels=self.train.labels,
+                    test_images=self.test.images,
+                    test_labels=self.test.labels,
+                    **{f"{FACT}{name}": fact for name, fact in self.facts.items()},
+                )
+            store_identity(temporary, identity=identity, code=code)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Dataset:
@@ -102,6 +126,7 @@ class Dataset:
                 classes=tuple(file["classes"].tolist()),
                 train=Split(file["train_images"], file["train_labels"]),
                 test=Split(file["test_images"], file["test_labels"]),
+                facts={key.removeprefix(FACT): file[key] for key in file.files if key.startswith(FACT)},
             )
             dataset.__dict__["sha256"] = str(file["sha256"])
         return dataset

@@ -1,10 +1,23 @@
 """Where tensors live: CUDA where there is one, else Apple's GPU, else the CPU."""
 
+from __future__ import annotations
+
 import hashlib
 import os
 import platform
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
+
+
+def share_processors() -> None:
+    """Have torch's processor threads sleep where they wait for each other; call it before torch is imported.
+
+    By default they spin, which makes torch some twenty times slower on a machine that has other work to do. A
+    user's own ``OMP_WAIT_POLICY`` is kept.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def choose(name: str = "auto", threads: int | None = None) -> torch.device:
@@ -13,6 +26,8 @@ def choose(name: str = "auto", threads: int | None = None) -> torch.device:
     Raises:
         ValueError: the device was asked for by name and is not there.
     """
+    import torch
+
     if threads is not None:
         torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
@@ -27,6 +42,8 @@ def choose(name: str = "auto", threads: int | None = None) -> torch.device:
 
 def describe(device: torch.device) -> dict[str, object]:
     """The device, the machine and the versions, as provenance records them."""
+    import torch
+
     if device.type == "cuda":
         machine = torch.cuda.get_device_name(device)
     else:

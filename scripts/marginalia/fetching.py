@@ -61,7 +61,7 @@ class FetchError(Exception):
     """A file could not be had; the message is one sentence that says what was tried and what can be done."""
 
 
-class WrongContent(Exception):
+class WrongContent(ValueError):
     """What was found is not the file that was asked for."""
 
 
@@ -91,6 +91,20 @@ def fetch(resource: Resource, destination: Path, mirror: str | None = None, prog
         f"Could not fetch {resource.key}: tried {', '.join(failures)}; set `mirror` in the configuration to "
         f"a folder or URL that holds {resource.key}.gz, or use the reduced scale, which downloads nothing."
     )
+
+
+def contents(resource: Resource, folder: Path) -> dict[str, bytes]:
+    """The content of the fetched file `folder`/DATASET/FILE, or of its members, by name; checked again.
+
+    Raises:
+        WrongContent: the file is no longer the one that was fetched.
+        FileNotFoundError: there is no such file.
+    """
+    path = Path(folder, resource.key)
+    try:
+        return _contents(resource, path, str(path))
+    except WrongContent as error:
+        raise WrongContent(f"{error}; delete {path}, and it will be fetched again") from error
 
 
 def _places(resource: Resource, destination: Path, mirror: str | None, progress: bool) -> Iterator[tuple]:
@@ -197,24 +211,31 @@ def _unpack(resource: Resource, source: Path, destination: Path) -> None:
                 shutil.copyfileobj(inside, outside, 1 << 20)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise WrongContent(f"{source.name} is truncated or damaged") from error
-        _check(resource, temporary, source.name)
+        _contents(resource, temporary, source.name)
 
 
-def _check(resource: Resource, path: Path, name: str) -> None:
+def _contents(resource: Resource, path: Path, name: str) -> dict[str, bytes]:
+    """The content of the file, or of each member of the archive, that is at `path` and was called `name`."""
     if not resource.members:
-        with path.open("rb") as file:
-            _compare(name, hashlib.file_digest(file, "md5").hexdigest(), resource.md5)
-        return
+        content = path.read_bytes()
+        _compare(name, content, resource.md5)
+        return {resource.file: content}
+    contents = {}
     try:
         with tarfile.open(path, "r:") as archive:
             for member, md5 in resource.members.items():
                 with archive.extractfile(member) as file:
-                    _compare(f"{member} in {name}", hashlib.file_digest(file, "md5").hexdigest(), md5)
+                    contents[member] = file.read()
+                _compare(f"{member} in {name}", contents[member], md5)
+    except FileNotFoundError:
+        raise
     except (tarfile.TarError, KeyError, OSError, AttributeError) as error:
         raise WrongContent(f"{name} is not the archive it should be") from error
+    return contents
 
 
-def _compare(name: str, found: str, expected: str) -> None:
+def _compare(name: str, content: bytes, expected: str) -> None:
+    found = hashlib.md5(content).hexdigest()
     if found != expected:
         raise WrongContent(f"{name} has the wrong content: its MD5 sum is {found}, not {expected}")
 

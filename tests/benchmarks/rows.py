@@ -135,7 +135,7 @@ def training_epoch(setting: Setting) -> Row:
     for part in ("train", "t10k"):  # torchvision asks for both
         _write_idx(raw, part, split.images[:, 0], split.labels)
     loader = DataLoader(MNIST(folder, transform=ToTensor()), batch_size=128, shuffle=True, num_workers=2)
-    recipe = Recipe("bench", 0, "mnist_cnn", "standard", batch_size=128)
+    recipe = Recipe(0, "mnist_cnn", "standard", batch_size=128)
     dataset = replace(setting.dataset, train=split)
     start = setting.networks("mnist_cnn")
 

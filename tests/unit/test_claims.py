@@ -1,9 +1,24 @@
-"""Claims hold where the tables show what the paper says, and fail where they do not."""
+"""Claims: verdicts where the tables show what the paper says, and where they do not, or show nothing."""
+
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
-from marginalia.claims import mickisch2020
+from marginalia.claims import (
+    CONTRADICTED,
+    NOT_TESTABLE,
+    PARTLY,
+    REPRODUCED,
+    UNDECIDED,
+    judged,
+    mickisch2020,
+)
+from marginalia.products import identity_of_claims, saved_identity
+
+ROOT = Path(__file__).parents[2]
 
 EPOCHS = range(5)
 FALLING, RISING = [0.1, 1.0, 0.9, 0.8, 0.7], [0.1, 1.5, 1.6, 1.7, 1.8]
@@ -43,14 +58,14 @@ def tables() -> dict[str, pd.DataFrame]:
     return {**standard, **adversarial, **apart, "fig05": flow}
 
 
-def holds(tables):
-    return {claim.claim: claim.holds for claim in mickisch2020.check(tables)}
+def verdicts(tables):
+    return {claim.claim: claim.verdict for claim in mickisch2020.check(tables)}
 
 
 def test_all_hold_where_all_is_as_described(tables):
     claims = mickisch2020.check(tables)
     assert len(claims) == len({claim.claim for claim in claims}) == 23
-    assert all(claim.holds for claim in claims)
+    assert {claim.verdict for claim in claims} == {REPRODUCED} and not any(claim.reason for claim in claims)
     first = claims[0]
     assert (
         "0.1 at epoch 0, peak 1 at epoch 1, 0.7 at epoch 4; rank correlation with the epoch -1.00"
@@ -62,20 +77,89 @@ def test_all_hold_where_all_is_as_described(tables):
 
 
 @pytest.mark.parametrize(
-    ("figure", "table", "failing"),
+    ("figure", "table", "failing", "verdict"),
     [
-        ("fig01", curves(RISING), "1-fig01-d2-train"),
-        ("fig01", curves([2.0, 1.0, 0.9, 0.8, 0.7]), "1-fig01-dinf-test"),
-        ("fig02", curves([0.1, 1.0, 0.9, 0.8, 0.6]), "2-fig02-d2-test"),
-        ("fig09", curves(FALLING), "2-fig09-dinf-test"),
-        ("fig04", correctness(FALLING, RISING), "3-fig04-d2"),
-        ("fig06", correctness(RISING, [m / 3 for m in RISING]), "3-fig06-dinf"),
+        ("fig01", curves(RISING), "1-fig01-d2-train", PARTLY),
+        ("fig01", curves([2.0, 1.0, 0.9, 0.8, 0.7]), "1-fig01-dinf-test", PARTLY),
+        ("fig01", curves([2.0, 0.7, 0.8, 0.9, 1.0]), "1-fig01-dinf-test", CONTRADICTED),
+        ("fig02", curves([0.1, 1.0, 0.9, 0.8, 0.6]), "2-fig02-d2-test", CONTRADICTED),
+        ("fig09", curves(FALLING), "2-fig09-dinf-test", CONTRADICTED),
+        ("fig04", correctness(FALLING, RISING), "3-fig04-d2", CONTRADICTED),
+        ("fig06", correctness(RISING, [m / 3 for m in RISING]), "3-fig06-dinf", PARTLY),
+        ("fig06", correctness(RISING, [float("nan")] * 5), "3-fig06-dinf", NOT_TESTABLE),
+        ("fig07", curves(FALLING)[lambda rows: rows["epoch"].isin([0, 1])], "1-fig07-d2-test", NOT_TESTABLE),
     ],
 )
-def test_a_claim_fails_where_the_table_says_otherwise(tables, figure, table, failing):
-    assert not holds({**tables, figure: table})[failing]
+def test_a_verdict_follows_from_the_table(tables, figure, table, failing, verdict):
+    assert verdicts({**tables, figure: table})[failing] == verdict
 
 
 def test_the_flow_must_keep_the_majority(tables):
     tables["fig05"]["share_of_to_percent"] = [50.0, 50.0]
-    assert not holds(tables)["3-fig05"]
+    assert verdicts(tables)["3-fig05"] == CONTRADICTED
+
+
+# What no claim rests on
+
+
+def test_no_claim_rests_on_a_network_that_has_hardly_learned(tables):
+    tables["fig01"] = tables["fig01"].assign(accuracy_percent=19.0, chance_percent=10.0)
+    claims = {claim.claim: claim for claim in mickisch2020.check(tables)}
+    for name in ("1-fig01-d2-test", "2-fig02-dinf-train"):
+        assert claims[name].verdict == UNDECIDED
+        assert claims[name].reason == "the network has hardly learned (accuracy 19 %, chance 10 %)"
+    assert claims["1-fig07-d2-test"].verdict == REPRODUCED
+    tables["fig01"]["accuracy_percent"] = 21.0
+    assert verdicts(tables)["1-fig01-d2-test"] == REPRODUCED
+
+
+def test_how_the_network_was_before_it_learned_does_not_matter(tables):
+    learning = tables["fig01"]["epoch"].map({0: 10, 1: 12, 2: 50, 3: 80, 4: 90})
+    tables["fig01"] = tables["fig01"].assign(accuracy_percent=learning, chance_percent=10)
+    assert verdicts(tables)["1-fig01-d2-test"] == REPRODUCED
+
+
+@pytest.mark.parametrize(("capped", "verdict"), [(0, REPRODUCED), (50, REPRODUCED), (51, UNDECIDED)])
+def test_no_claim_rests_on_margins_that_are_mostly_the_cap(tables, capped, verdict):
+    at_cap = tables["fig02"]["epoch"].eq(3) * capped
+    tables["fig02"] = tables["fig02"].assign(capped=at_cap, images=100)
+    assert verdicts(tables)["2-fig02-d2-test"] == verdict
+
+
+def test_parts_of_a_claim():
+    assert judged(True, True) == {"verdict": REPRODUCED}
+    assert judged(True, False) == {"verdict": PARTLY}
+    assert judged(False) == {"verdict": CONTRADICTED}
+
+
+# The script
+
+
+def test_script_says_what_was_trained_by_older_code(monkeypatch, tmp_path, tables):
+    tables["fig02"] = tables["fig02"].assign(capped=60, images=100)
+    files = []
+    for name, table in tables.items():
+        files.append(tmp_path / f"figures/mickisch2020/{name}.csv")
+        files[-1].parent.mkdir(parents=True, exist_ok=True)
+        table.to_csv(files[-1], index=False)
+        older = " · trained by older code: cnn" if name == "fig01" else ""
+        files[-1].with_suffix(".txt").write_text(f"scale reduced · run cnn{older}\n\n.. identity: 1f\n")
+    output = SimpleNamespace(csv=str(tmp_path / "claims.csv"), markdown=str(tmp_path / "claims.md"))
+    job = SimpleNamespace(scale="reduced", identity="2f")
+    snakemake = SimpleNamespace(
+        input=SimpleNamespace(csvs=list(map(str, files))),
+        output=output,
+        params=SimpleNamespace(job=job),
+        log=[str(tmp_path / "log")],
+    )
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    runpy.run_path(str(ROOT / "scripts/claims.py"), init_globals={"snakemake": snakemake})
+    claims = pd.read_csv(output.csv).set_index("claim")
+    assert set(claims["paper"]) == {"mickisch2020"} and set(claims["scale"]) == {"reduced"}
+    assert claims.loc["1-fig01-d2-test", "trained_by_older_code"] == "cnn"
+    assert claims.loc["1-fig07-d2-test", "trained_by_older_code"] != "cnn"
+    lines = Path(output.markdown).read_text().splitlines()
+    assert sum("trained by older code: cnn" in line for line in lines) == 4
+    undecided = "**undecided**: most margins are the cap of their estimator"
+    assert sum(undecided in line for line in lines) == 4
+    assert saved_identity(Path(output.markdown)) == identity_of_claims("2f", files)

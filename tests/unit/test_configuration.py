@@ -1,39 +1,118 @@
 """A wrong configuration is refused in one line that names the key and what is allowed."""
 
+import re
 from copy import deepcopy
 from pathlib import Path
 
 import pytest
 import yaml
 
-from marginalia.configuration import ConfigurationError, check_epochs, check_reached, kept_epochs, resolve
+from marginalia.configuration import (
+    ConfigurationError,
+    assemble,
+    check_epochs,
+    check_reached,
+    kept_epochs,
+    merge,
+    read_yaml,
+    resolve,
+)
 
 ROOT = Path(__file__).parents[2]
-SCHEMAS = ROOT / "workflow" / "schemas"
+PAPERS = ("mickisch2020", "wu2019")
+
+
+def read(name: str) -> dict:
+    return read_yaml(ROOT / "config" / name)
+
+
+def schema(name: str) -> dict:
+    return read_yaml(ROOT / "workflow" / "schemas" / f"{name}.schema.yaml")
+
+
+def resolved(config: dict) -> dict:
+    return resolve(config, schema, PAPERS)
 
 
 @pytest.fixture
 def config() -> dict:
-    return yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    return assemble({}, read)
 
 
-@pytest.mark.parametrize("name", ["config", "desktop", "paper"])
-def test_the_scales_are_right(name):
-    config = yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
-    resolved = resolve(config, SCHEMAS)
-    assert resolved["device"] == "auto"
-    assert resolve(config, SCHEMAS) == resolved
+@pytest.mark.parametrize("scale", ["reduced", "desktop", "paper"])
+def test_the_scales_are_right(scale):
+    config = assemble({"scale": scale}, read)
+    done = resolved(config)
+    assert done["scale"] == scale and done["device"] == "auto"
+    assert resolved(config) == done
+
+
+def test_a_configuration_file_of_a_scale_is_that_scale():
+    assert assemble(read("desktop.yaml"), read) == assemble({"scale": "desktop"}, read)
+
+
+def test_released_stands_alone():
+    released = assemble(read("released.yaml"), read)
+    assert released["runs"] == {} and list(released["papers"]) == ["wu2019"]
+
+
+def test_what_is_given_lies_over_the_scale_and_the_base(config):
+    given = {"runs": {"mnist_dense": {"epochs": 2}, "mine": {"like": "mnist_dense", "seeds": [3]}}}
+    done = resolved(assemble(given, read))
+    assert done["runs"]["mine"]["epochs"] == 2 and done["runs"]["mine"]["seeds"] == [3]
+    assert done["runs"]["mine"]["architecture"]["name"] == "plain_dense"
+    assert "mine" not in done["shipped"] and "mnist_dense" in done["shipped"]
+
+
+def test_merging_replaces_what_is_about_something_else():
+    below = {
+        "datasets": {"a": {"source": "idx", "name": "mnist"}},
+        "runs": {"r": {"method": {"amr": {"tau": 5}}, "architecture": {"m": {"x": 1}}}},
+        "papers": {"p": {"networks": {"cnn": {"standard": "r", "amr": "s"}}}},
+    }
+    above = {
+        "datasets": {"a": {"source": "image_folder", "path": "x"}},
+        "runs": {"r": {"method": {"mmr": {"lam": 1}}, "architecture": {"m": {"y": 2}}}},
+        "papers": {"p": {"networks": {"cnn": {"amr": None}}}},
+    }
+    assert merge(below, above) == {
+        "datasets": {"a": {"source": "image_folder", "path": "x"}},
+        "runs": {"r": {"method": {"mmr": {"lam": 1}}, "architecture": {"m": {"x": 1, "y": 2}}}},
+        "papers": {"p": {"networks": {"cnn": {"standard": "r"}}}},
+    }
+    assert merge(below, {"papers": {"p": None}})["papers"] == {}
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path):
+    file = tmp_path / "twice.yaml"
+    file.write_text("training:\n  epochs: 1\n  seeds: [0]\n  epochs: 2\n")
+    with pytest.raises(ConfigurationError, match=r"twice\.yaml, line 4: the key 'epochs' stands twice"):
+        read_yaml(file)
+
+
+def test_anchors_of_a_users_own_file_are_no_doubles(tmp_path):
+    file = tmp_path / "anchors.yaml"
+    file.write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}\n")
+    assert read_yaml(file)["b"] == {"x": 3, "y": 2}
 
 
 def test_runs_are_completed(config):
     config["training"] = {"epochs": 3, "learning_rate": 0.5}
-    config["runs"]["digits_dense"] |= {"learning_rate": 0.25, "architecture": {"plain_dense": {"hidden": 8}}}
+    config["runs"]["mnist_dense"] |= {"learning_rate": 0.25, "architecture": {"plain_dense": {"hidden": 8}}}
     before = deepcopy(config)
-    run = resolve(config, SCHEMAS)["runs"]["digits_dense"]
+    run = resolved(config)["runs"]["mnist_dense"]
     assert config == before
     assert run["epochs"] == 3 and run["learning_rate"] == 0.25 and run["batch_size"] == 128
     assert run["architecture"] == {"name": "plain_dense", "settings": {"hidden": 8}}
     assert run["method"] == {"name": "standard", "settings": {}}
+    assert run["schedule"] == {"name": "constant", "settings": {}}
+
+
+def test_epochs_spaced_by_their_logarithm_do_not_move_when_the_run_gets_longer():
+    short, long = (kept_epochs({"epochs": n, "checkpoints": {"per_decade": 5}}) for n in (100, 1000))
+    assert short[:6] == [1, 2, 3, 4, 6, 10] and short[-1] == 100
+    assert set(short) <= set(long) and long[-1] == 1000 and len(long) == 16
+    assert kept_epochs({"epochs": 7, "checkpoints": {"per_decade": 5}}) == [1, 2, 3, 4, 6, 7]
 
 
 WRONG = yaml.safe_load((Path(__file__).parent / "wrong_configurations.yaml").read_text())
@@ -47,20 +126,19 @@ def test_mistakes_are_named(config, wrong, monkeypatch):
         part = part.setdefault(key, {})
     part |= wrong["mistake"]
     with pytest.raises(ConfigurationError) as error:
-        resolve(config, SCHEMAS)
+        resolved(config)
     assert wrong["message"] in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_epochs_of_a_figure_must_be_kept(config):
-    config["runs"]["digits_dense"]["checkpoints"] = [0, 4]
-    resolved = resolve(config, SCHEMAS)
-    assert kept_epochs(resolved["runs"]["digits_dense"]) == [0, 4, 6]
-    with pytest.raises(
-        ConfigurationError, match="run digits_dense has no checkpoint of epoch 1; allowed: 0, 4, 6"
-    ):
-        check_epochs(resolved, "mickisch2020", "distribution_epochs", ["dense"])
-    check_epochs(resolved, "mickisch2020", "distribution_epochs", ["cnn"])
+    config["runs"]["mnist_dense"]["checkpoints"] = [0, 4]
+    done = resolved(config)
+    assert kept_epochs(done["runs"]["mnist_dense"]) == [0, 4, 6]
+    message = "run mnist_dense has no checkpoint of epoch 1; allowed: 0, 4, 6"
+    with pytest.raises(ConfigurationError, match=message):
+        check_epochs(done, "mickisch2020", "distribution_epochs", ["dense"])
+    check_epochs(done, "mickisch2020", "distribution_epochs", ["cnn"])
 
 
 def test_epochs_of_a_figure_must_be_reached(config):
@@ -72,15 +150,56 @@ def test_epochs_of_a_figure_must_be_reached(config):
 
 
 def test_defaults_of_a_nested_section_are_filled_in(config):
-    config["papers"]["wu2019"]["binary"] = {"view": "digits_01", "epochs": 20000}
-    binary = resolve(config, SCHEMAS)["papers"]["wu2019"]["binary"]
+    config["papers"]["wu2019"]["binary"] = {"view": "mnist_01", "epochs": 20000}
+    binary = resolved(config)["papers"]["wu2019"]["binary"]
     assert binary["epochs"] == 20000 and binary["initialization"] == "zeros"
     assert len(binary["histogram_epochs"]) == 5
 
 
-def test_runs_that_start_from_each_other_are_refused(config):
-    config["runs"]["digits_dense"]["initial"] = "digits_dense_adversarial"
-    assert resolve(config, SCHEMAS)["runs"]["digits_dense"]["initial"] == "digits_dense_adversarial"
-    config["runs"]["digits_dense_adversarial"]["initial"] = "digits_dense"
-    with pytest.raises(ConfigurationError, match="does not start from this one"):
-        resolve(config, SCHEMAS)
+@pytest.mark.parametrize("key", ["initial", "like"])
+def test_runs_that_start_from_each_other_are_refused(config, key):
+    config["runs"]["mnist_dense"][key] = "mnist_dense_adversarial"
+    config["runs"]["mnist_dense_adversarial"].pop("like", None)
+    config["runs"]["mnist_dense_adversarial"] |= {"view": "mnist", "architecture": "plain_dense"}
+    resolved(config)
+    config["runs"]["mnist_dense_adversarial"][key] = "mnist_dense"
+    with pytest.raises(ConfigurationError, match=rf"runs\.mnist_dense\w*\.{key}: .*mnist_dense"):
+        resolved(config)
+
+
+def documented(heading: str) -> dict[str, str]:
+    """Keys and defaults of a table of config/README.md."""
+    text = (ROOT / "config" / "README.md").read_text()
+    rows = text.split(heading, 1)[1].split("| --- | --- | --- |", 1)[1].split("\n\n", 1)[0]
+    cells = re.findall(r"^\| (`.*?) \| (.*?) \|", rows, re.MULTILINE)
+    return {key: default for keys, default in cells for key in re.findall(r"`(\w+)`", keys)}
+
+
+@pytest.mark.parametrize(
+    ("heading", "properties", "besides"),
+    [
+        ("## Keys", schema("config")["properties"], {"base"}),
+        (
+            "### `training:`",
+            schema("config")["$defs"]["training"]["properties"],
+            {"like", "view", "architecture"},
+        ),
+        (
+            "### `measurements:",
+            schema("config")["properties"]["measurements"]["additionalProperties"]["properties"],
+            set(),
+        ),
+        ("### `papers: mickisch2020:`", schema("mickisch2020")["properties"], set()),
+        ("`binary:`", schema("wu2019")["properties"]["binary"]["properties"], set()),
+    ],
+)
+def test_the_documentation_has_every_key_and_its_default(heading, properties, besides):
+    keys = documented(heading)
+    assert set(properties) <= set(keys), "not documented"
+    extra = {"checkpoint", "initial", "measurements"} if "training" in heading else set()
+    assert set(keys) <= set(properties) | besides | extra, "documented, and not there"
+    for key, part in properties.items():
+        if "default" in part and key != "scale":
+            said = keys[key].replace("`", "")
+            value = None if said == "none" and part["default"] is None else yaml.safe_load(said)
+            assert value == part["default"], f"{key}: documented {said}, is {part['default']}"

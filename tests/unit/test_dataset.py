@@ -1,5 +1,8 @@
 """Data sets come back from disk as they went, and files appear whole or not at all."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +10,7 @@ import pytest
 
 from marginalia.dataset import Dataset, Split
 from marginalia.files import atomic_write
+from marginalia.stored import saved_identity
 
 
 def dataset(dtype=np.uint8):
@@ -61,6 +65,46 @@ def test_the_sum_is_of_pixels_and_labels():
     assert replace(dataset(), name="other", title="Other", note="").sha256 == dataset().sha256
 
 
+def test_facts_are_saved_and_are_part_of_the_sum(tmp_path):
+    turned = replace(dataset(), facts={"rotation": np.eye(12, dtype=np.float32), "box": np.array([-0.5, 2])})
+    turned.save(tmp_path / "thing.npz")
+    loaded = Dataset.load(tmp_path / "thing.npz")
+    assert set(loaded.facts) == {"rotation", "box"}
+    for name, fact in turned.facts.items():
+        assert loaded.facts[name].dtype == fact.dtype and (loaded.facts[name] == fact).all()
+    sums = {
+        dataset().sha256,
+        turned.sha256,
+        replace(turned, facts={"rotation": turned.facts["box"], "box": turned.facts["rotation"]}).sha256,
+        replace(turned, facts={**turned.facts, "box": np.array([-0.5, 3])}).sha256,
+    }
+    assert len(sums) == 4
+    assert replace(turned, facts=dict(reversed(turned.facts.items()))).sha256 == turned.sha256
+
+
+def test_a_file_says_what_it_was_made_from(tmp_path):
+    dataset().save(tmp_path / "thing.npz", identity='{"größe": 1}', code="c0de")
+    assert saved_identity(tmp_path / "thing.npz") == {"identity": '{"größe": 1}', "code": "c0de"}
+    assert Dataset.load(tmp_path / "thing.npz").sha256 == dataset().sha256
+
+
+def test_a_file_that_does_not_say_what_it_was_made_from_has_no_identity(tmp_path):
+    path = tmp_path / "thing.npz"
+    assert saved_identity(path) == {}
+    np.savez(path, name="thing")
+    assert saved_identity(path) == {}
+    dataset().save(path, identity="1")
+    path.write_bytes(path.read_bytes()[:-10])
+    assert saved_identity(path) == {}
+    path.write_text("no archive")
+    assert saved_identity(path) == {}
+
+
+def test_reading_the_identity_needs_no_numpy():
+    program = "import sys; from marginalia import digests, stored; sys.exit('numpy' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
 def test_pickles_are_not_loaded(tmp_path):
     np.savez(tmp_path / "thing.npz", name=np.array([{}], dtype=object))
     with pytest.raises(ValueError, match="allow_pickle=False"):
@@ -110,6 +154,51 @@ def test_a_file_that_failed_leaves_the_old_one(tmp_path):
         raise KeyboardInterrupt
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.fixture
+def order(monkeypatch):
+    """What is flushed to the disk (its inode) and what is renamed, in order."""
+    done, fsync, rename = [], os.fsync, os.replace
+
+    def flush(descriptor):
+        done.append(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    def take_name(before, after):
+        rename(before, after)
+        done.append("renamed")
+
+    monkeypatch.setattr("os.fsync", flush)
+    monkeypatch.setattr("os.replace", take_name)
+    return done
+
+
+def test_a_file_is_on_the_disk_before_it_takes_its_name(tmp_path, order):
+    with atomic_write(tmp_path / "table.csv") as temporary:
+        temporary.write_text("whole")
+    assert order == [(tmp_path / "table.csv").stat().st_ino, "renamed", tmp_path.stat().st_ino]
+
+
+def test_a_folder_is_on_the_disk_with_all_that_it_holds(tmp_path, order):
+    with atomic_write(tmp_path / "segment") as temporary:
+        (temporary / "more").mkdir(parents=True)
+        (temporary / "history.csv").write_text("epoch")
+        (temporary / "more" / "epoch-0001.pt").write_text("weights")
+    segment = tmp_path / "segment"
+    inodes = {path.stat().st_ino for path in (segment, *segment.rglob("*"))}
+    assert set(order[:4]) == inodes and len(inodes) == 4
+    assert order[3:] == [segment.stat().st_ino, "renamed", tmp_path.stat().st_ino]
+
+
+def test_a_file_that_the_disk_does_not_take_is_not_there(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"), atomic_write(tmp_path / "table.csv") as temporary:
+        temporary.write_text("whole")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_appears_whole_too(tmp_path):

@@ -12,7 +12,7 @@ from threading import Thread
 
 import pytest
 
-from marginalia.fetching import ATTEMPTS, PIECE, FetchError, Resource, fetch
+from marginalia.fetching import ATTEMPTS, PIECE, FetchError, Resource, WrongContent, contents, fetch
 
 CONTENT = b"".join(hashlib.sha256(bytes([number & 255, number >> 8])).digest() for number in range(9000))
 PACKED = gzip.compress(CONTENT)
@@ -241,14 +241,48 @@ def test_an_archive_is_checked_by_its_members(destination, tmp_path, body, right
         assert files_beside(destination) == []
 
 
-def test_asking_which_files_are_needed_imports_nothing_heavy():
+def test_a_fetched_file_is_checked_again_when_it_is_read(tmp_path):
+    path = tmp_path / "things" / "images"
+    path.parent.mkdir()
+    path.write_bytes(CONTENT)
+    assert contents(resource(), tmp_path) == {"images": CONTENT}
+    path.write_bytes(CONTENT[:-1])
+    with pytest.raises(WrongContent, match=f"{path} has the wrong content.*; delete {path}"):
+        contents(resource(), tmp_path)
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match=str(path)):
+        contents(resource(), tmp_path)
+
+
+def test_the_members_of_a_fetched_archive_are_checked_again_when_they_are_read(tmp_path):
+    path = tmp_path / "things" / "images"
+    path.parent.mkdir()
+    sums = {name: hashlib.md5(content).hexdigest() for name, content in {"a": b"one", "b": b"two"}.items()}
+    wanted = Resource("things", "images", (), members=sums)
+    path.write_bytes(gzip.decompress(archive({"c": b"", "b": b"two", "a": b"one"})))
+    assert contents(wanted, tmp_path) == {"a": b"one", "b": b"two"}
+    path.write_bytes(gzip.decompress(archive({"a": b"one", "b": b"too"})))
+    with pytest.raises(WrongContent, match=f"b in {path} has the wrong content"):
+        contents(wanted, tmp_path)
+    path.write_bytes(path.read_bytes()[:600])
+    with pytest.raises(WrongContent, match=f"{path} is not the archive it should be"):
+        contents(wanted, tmp_path)
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match=str(path)):
+        contents(wanted, tmp_path)
+
+
+def test_planning_imports_nothing_heavy():
     program = """if True:
         import sys
-        from marginalia.sources import needed
+        from marginalia.sources import digest, needed
         idx, cifar10 = {"source": "idx", "name": "mnist"}, {"source": "cifar10"}
-        files = needed({"a": idx, "b": cifar10, "c": {"source": "digits"}})
-        print(*(resource.key for name in "abc" for resource in files[name]))
-        print({"torch", "torchvision", "sklearn", "pooch", "requests"} & set(sys.modules))
+        embedded = {"source": "embedded", "name": "mnist"}
+        files = needed({"a": idx, "b": cifar10, "c": embedded, "d": {"source": "photographs"}})
+        print(*(resource.key for name in "abcd" for resource in files[name]))
+        for settings in (idx, cifar10, embedded, {"source": "photographs"}):
+            digest(**settings)
+        print({"torch", "torchvision", "sklearn", "PIL", "pooch", "requests"} & set(sys.modules))
     """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     files, imported = done.stdout.splitlines()

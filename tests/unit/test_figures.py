@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from marginalia.figures import mickisch2020, style
+from marginalia.figures import mickisch2020, models, style
 from marginalia.figures.alluvial import count_flow, late, node_sizes
 from marginalia.measurements import provenance
 from marginalia.measurements.parquet import write_table
 from marginalia.measurements.reading import read_history, read_measurements, read_tables
-from marginalia.measurements.statistics import standard_error, summarize
+from marginalia.measurements.statistics import accuracy_percent, standard_error, summarize
+from marginalia.products import KINDS, identity_with_inputs, saved_identity
 
 ROOT = Path(__file__).parents[2]
 
@@ -103,6 +104,7 @@ def test_summary_against_hand_computation():
         {
             "epoch": 5,
             "seed": [0, 0, 0, 0, 1, 1],
+            "image": [7, 8, 9, 10, 7, 8],
             "split": "train",
             "d2": [1.0, 2.0, 6.0, np.nan, 2.0, 4.0],
         }
@@ -120,13 +122,15 @@ def test_summary_against_hand_computation():
         "seeds": 2,
         "images": 6,
         "not_found": 1,
+        "capped": 0,
     }
     assert np.isnan(test["mean"])
     assert (test["seeds"], test["images"], test["not_found"]) == (0, 0, 0)
 
 
 def test_spread_over_seeds_is_that_of_the_seeds_means():
-    table = pd.DataFrame({"epoch": 0, "seed": [0, 0, 1, 2], "split": "test", "d2": [1.0, 3.0, 5.0, 11.0]})
+    columns = {"epoch": 0, "seed": [0, 0, 1, 2], "image": [0, 1, 0, 0], "split": "test"}
+    table = pd.DataFrame(columns | {"d2": [1.0, 3.0, 5.0, 11.0]})
     row = summarize(table, "d2", "split", ["test"]).iloc[0]
     assert (row["mean"], row["seed_minimum"], row["seed_maximum"]) == (6.0, 2.0, 11.0)
 
@@ -134,10 +138,31 @@ def test_spread_over_seeds_is_that_of_the_seeds_means():
 def test_summary_of_float32_is_accumulated_in_float64():
     values = np.full(3000, 0.1, dtype="f4")
     values[0] = 1e5
-    table = pd.DataFrame({"epoch": 0, "seed": 0, "split": "test", "d2": values})
+    table = pd.DataFrame({"epoch": 0, "seed": 0, "image": range(3000), "split": "test", "d2": values})
     row = summarize(table, "d2", "split", ["test"]).iloc[0]
     assert row["mean"] == pytest.approx(values.astype("f8").mean(), rel=1e-12)
     assert row["standard_error"] == pytest.approx(standard_error(values), rel=1e-12)
+
+
+def test_images_are_counted_once_whatever_their_rows():
+    """Three rows an image, as of three subspaces: one margin is not found, those of image 4 are the cap."""
+    images = np.repeat([3, 4], 3)
+    columns = {"epoch": 0, "seed": 0, "image": images, "subspace": [0, 1, 2] * 2, "split": "test"}
+    table = pd.DataFrame(
+        columns | {"d2": [1, np.nan, 3, 5, 5, 5.0], "capped": images == 4, "correct": images == 3}
+    )
+    row = summarize(table, "d2", "split", ["test"]).iloc[0]
+    assert (row["mean"], row["images"], row["not_found"], row["capped"]) == (3.8, 2, 1, 1)
+    assert provenance.images([table], "test images") == "2 test images"
+    assert accuracy_percent(table).to_dict() == {0: 50}
+
+
+def test_a_minimum_is_the_cap_where_its_image_is():
+    columns = {"epoch": [0, 0, 1, 1], "seed": 0, "image": [0, 1] * 2, "split": "test"}
+    table = pd.DataFrame(columns | {"m": [2.0, 5.0, -5.0, 1.0], "capped": [False, True, True, False]})
+    below, at_it = summarize(table, "m", "split", ["test"], statistic="min")["capped"]
+    assert (below, at_it) == (0, 2)
+    assert summarize(table, "m", "split", ["test"])["capped"].tolist() == [1, 1]
 
 
 def test_nothing_to_average_is_said():
@@ -390,12 +415,96 @@ def test_no_two_roles_of_a_panel_differ_by_colour_alone():
     assert len({look.line for look in style.EXTERNAL}) == len(style.EXTERNAL)
 
 
-def test_library_of_figures_needs_no_torch():
-    code = "import sys, marginalia.figures.mickisch2020, marginalia.measurements.reading; print(*sys.modules)"
+def test_the_colours_are_those_of_the_palette():
+    seaborn = pytest.importorskip("seaborn")
+    palette = seaborn.color_palette("colorblind").as_hex()
+    named = [style.BLUE, style.ORANGE, style.GREEN, style.RED, style.VIOLET, style.BROWN, style.SKY]
+    assert named == [*palette[:6], palette[9]]
+
+
+@pytest.mark.parametrize(
+    ("product", "needless"),
+    [
+        (
+            "figures.wu2019",
+            {"torch", "seaborn", "scipy", "sklearn", "matplotlib.pyplot", "jsonschema", "yaml"},
+        ),
+        ("tables.wu2019", {"torch", "matplotlib", "scipy", "jsonschema", "yaml", "marginalia.figures"}),
+        ("claims.wu2019", {"torch", "matplotlib", "scipy", "pyarrow.parquet", "jsonschema", "yaml"}),
+        ("measurements.stored", {"torch", "pandas", "numpy", "pyarrow"}),
+    ],
+)
+def test_a_product_imports_no_more_than_it_needs(product, needless):
+    reads = "" if product.startswith(("claims", "measurements")) else ", marginalia.measurements.reading"
+    code = f"import sys, marginalia.{product}{reads}; print(*sys.modules)"
     environment = {"PYTHONPATH": str(ROOT / "scripts")}
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
-    assert "marginalia.figures.mickisch2020" in loaded.stdout.split(), loaded.stderr
-    assert "torch" not in loaded.stdout.split()
+    assert f"marginalia.{product}" in loaded.stdout.split(), loaded.stderr
+    assert needless.isdisjoint(loaded.stdout.split())
+
+
+# Margins at the cap
+
+
+def lipschitz(epochs=(0, 1, 2), capped=()):
+    """Bounds of 20 images a split; in the epochs `capped`, half of them are the cap of 5."""
+    table = measured(epochs, images=20)
+    bound = table["d2"].clip(upper=4)
+    at_it = table["epoch"].isin(capped) & (table["image"] % 2 == 0)
+    columns = {"lipschitz": bound.where(~at_it, 5).astype("f4"), "capped": at_it}
+    kept = table[["image", "split", "correct", "epoch", "seed"]].assign(**columns)
+    kept.attrs.update(table.attrs)
+    return kept
+
+
+def hollow(figure):
+    """The epochs of the hollow points."""
+    lines = [line for axes in figure.axes for line in axes.lines if line.get_markerfacecolor() == "white"]
+    return sorted(epoch for line in lines for epoch in line.get_xdata())
+
+
+def test_margins_at_the_cap_are_counted_and_marked_everywhere():
+    figure, table = models.run(lipschitz(capped=(1, 2)), trained())
+    draw(figure)
+    rows = table[(table["quantity"] == "lipschitz") & (table["split"] == "test")].set_index("epoch")
+    assert rows["capped"].tolist() == [0, 10, 10] and rows["images"].tolist() == [20] * 3
+    assert hollow(figure) == [1, 1, 2, 2]
+    shown = texts(figure)
+    assert "epoch\n(40 of 120 at the cap of 5.00)" in shown
+    assert "hollow: over 10 % of the margins at the cap" in shown
+    assert "40 of 120 margins at the cap of 5.00" in style.footer_of(figure)
+
+
+def test_nothing_is_said_of_a_cap_that_no_margin_reaches():
+    figure, _ = models.run(lipschitz(), trained())
+    assert hollow(figure) == [] and not any("cap" in text for text in texts(figure))
+
+
+# A run or checkpoint of one's own
+
+
+def test_a_run_has_a_panel_for_its_errors_and_each_distance():
+    figure, table = models.run(measured(), trained())
+    assert len(draw(figure).axes) == 3 and texts(figure)[-1] != ""
+    assert set(table["quantity"]) == {"error_percent", "d2", "dinf"} and set(table["run"]) == {"cnn"}
+
+
+def test_an_external_checkpoint_is_points_with_the_error_of_its_images():
+    external = measured((0,), missing=0.1)
+    figure, table = models.run(external)
+    draw(figure)
+    test = external[external["split"] == "test"]
+    rows = table[table["split"] == "test"].set_index("quantity")
+    assert rows.loc["error_percent", "mean"] == pytest.approx(100 * (~test["correct"]).mean())
+    assert rows.loc["d2", "mean"] == pytest.approx(test["d2"].mean(), rel=1e-6)
+    assert "checkpoint" in texts(figure) and not any(text.startswith("epoch") for text in texts(figure))
+    assert any("not found" in text for text in texts(figure))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_measurement_without_distances_shows_the_error():
+    figure, table = models.run(measured((0,))[["image", "split", "correct", "epoch", "seed"]])
+    assert len(draw(figure).axes) == 1 and set(table["quantity"]) == {"error_percent"}
 
 
 # Files
@@ -403,24 +512,35 @@ def test_library_of_figures_needs_no_torch():
 
 @pytest.fixture
 def results(tmp_path):
-    """Measurements and histories of two seeds and three epochs, as the pipeline leaves them."""
-    files = {"margins": [], "history": []}
+    """Folders of measurements and histories of two seeds and three epochs, as the pipeline leaves them."""
+    paths = {"margins": [], "history": [], "external_theirs": []}
     for seed in (0, 1):
-        for epoch in (0, 1, 2):
-            path = tmp_path / f"margins/cnn/seed-{seed}/deepfool/epoch-{epoch:04d}.parquet"
-            write_table(checkpoint(epoch, seed), path, origin(seed, epoch))
-            files["margins"].append(str(path))
         for first, last in ((0, 1), (1, 2)):
+            folder = tmp_path / f"margins/cnn/seed-{seed}/deepfool/epochs-{first:04d}-{last:04d}"
+            for epoch in range(first, last + 1):  # epoch 1 lies in both
+                write_table(
+                    checkpoint(epoch, seed), folder / f"epoch-{epoch:04d}.parquet", origin(seed, epoch)
+                )
+            paths["margins"].append(str(folder))
             folder = tmp_path / f"runs/cnn/seed-{seed}/epochs-{first:04d}-{last:04d}"
             folder.mkdir(parents=True)
             epochs = range(first + (first > 0), last + 1)
             history = trained(epochs, errors=[0.9 / (1 + epoch) for epoch in epochs]).drop(columns="seed")
             history.to_csv(folder / "history.csv", index=False)
-            files["history"].append(str(folder))
-    path = tmp_path / "margins/theirs/seed-0/deepfool/epoch-0000.parquet"
-    write_table(checkpoint(0, level=3), path, origin(run="theirs"))
-    files["external_theirs"] = [str(path)]
-    return files
+            told = {"data": origin()["data"], "weights": {"1": "0"}, "code": "1", "device": "cuda"}
+            (folder / "provenance.json").write_text(json.dumps(told))
+            paths["history"].append(str(folder))
+    folder = tmp_path / "margins/theirs/seed-0/deepfool/epochs-0000-0000"
+    write_table(checkpoint(0, level=3), folder / "epoch-0000.parquet", origin(run="theirs"))
+    paths["external_theirs"].append(str(folder))
+    return paths
+
+
+INPUTS = {
+    "margins": {"kind": "measurement", "epochs": [0, 1, 2]},
+    "history": {"kind": "history", "epochs": [0, 1, 2]},
+    "external_theirs": {"kind": "measurement", "epochs": [0]},
+}
 
 
 def test_measurements_get_epoch_and_seed_from_their_provenance(results):
@@ -428,6 +548,15 @@ def test_measurements_get_epoch_and_seed_from_their_provenance(results):
     assert len(table) == 2 * 3 * 400
     assert set(zip(table["seed"], table["epoch"], strict=True)) == {(s, e) for s in (0, 1) for e in (0, 1, 2)}
     assert [part["seed"] for part in provenance.parts([table])] == [0, 1]
+
+
+def test_only_the_epochs_that_are_asked_for_are_read(results):
+    assert set(read_measurements(results["margins"], [1])["epoch"]) == {1}
+    assert set(read_history(results["history"], [0, 2])["epoch"]) == {0, 2}
+    with pytest.raises(ValueError, match="epoch 3 of seed-0 is not in"):
+        read_measurements(results["margins"], [1, 3])
+    with pytest.raises(ValueError, match="there is no measurement in"):
+        read_measurements([str(Path(results["history"][0]))])
 
 
 def test_history_is_joined_over_segments_and_seeds(results):
@@ -438,40 +567,63 @@ def test_history_is_joined_over_segments_and_seeds(results):
     pd.testing.assert_frame_equal(table, again)
 
 
+def test_history_has_the_provenance_of_its_training(results):
+    tables = read_tables(INPUTS, results, "reduced")
+    assert provenance.facts([tables["history"]], "whole splits") == [
+        "scale reduced",
+        "sample photographs (a stand-in)",
+        "run cnn",
+        "2 seeds",
+        "whole splits",
+        "cuda",
+    ]
+
+
 def test_history_outside_the_folder_of_a_seed_is_refused(tmp_path):
     with pytest.raises(ValueError, match="does not lie in a folder seed-NUMBER"):
         read_history([tmp_path / "epochs-0000-0001"])
 
 
 def test_inputs_become_the_tables_that_figures_take(results):
-    tables = read_tables([*results.items(), ("standard", [])])
+    inputs = INPUTS | {"standard": {"kind": "measurement", "epochs": [0]}}
+    tables = read_tables(inputs, results | {"standard": []})
     assert set(tables) == {"margins", "history", "external"}
     assert list(tables["external"]) == ["theirs"]
+
+
+def test_runs_that_older_code_trained_are_named(results):
+    tables = read_tables(INPUTS, results, "reduced", ["cnn"])
+    figure, _ = mickisch2020.fig01(**tables)
+    told = style.footer_of(figure)
+    assert told.endswith("trained by older code: cnn")
+    assert provenance.trained_by_older_code(told) == "cnn"
+    current, _ = mickisch2020.fig01(**read_tables(INPUTS, results, "reduced"))
+    assert provenance.trained_by_older_code(style.footer_of(current)) == ""
 
 
 class Named(SimpleNamespace):
     """Named inputs or outputs as Snakemake hands them to a script."""
 
-    def keys(self):
-        return vars(self).keys()
-
     def items(self):
         return vars(self).items()
 
+    def __getitem__(self, name):
+        return vars(self)[name]
 
-def run_script(monkeypatch, tmp_path, inputs, figure="fig01", paper="mickisch2020"):
-    """Run scripts/figure.py with a stand-in for Snakemake's object; return the outputs."""
-    names = ("png", "pdf", "csv")
-    output = Named(**{name: str(tmp_path / f"figures/{figure}.{name}") for name in names})
-    output.provenance = str(tmp_path / f"figures/{figure}.txt")
-    job = SimpleNamespace(
-        input=Named(**inputs),
+
+def run_script(monkeypatch, tmp_path, paths, function="fig01", paper="mickisch2020"):
+    """Run scripts/product.py with a stand-in for Snakemake's object; return the outputs."""
+    output = Named(**{end: str(tmp_path / f"figures/{function}.{end}") for end in KINDS["figure"]})
+    told = {"kind": "figure", "paper": paper, "function": function, "title": "", "inputs": INPUTS}
+    job = SimpleNamespace(**told, settings={}, outdated=[], scale="reduced", identity="1f")
+    snakemake = SimpleNamespace(
+        input=Named(**paths),
         output=output,
-        params=SimpleNamespace(paper=paper, figure=figure, settings={}),
+        params=SimpleNamespace(job=job),
         log=[str(tmp_path / "figure.log")],
     )
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    runpy.run_path(str(ROOT / "scripts/figure.py"), init_globals={"snakemake": job})
+    runpy.run_path(str(ROOT / "scripts/product.py"), init_globals={"snakemake": snakemake})
     return output
 
 
@@ -485,7 +637,10 @@ def test_script_writes_figure_and_table_whole(monkeypatch, tmp_path, results):
     table = pd.read_csv(output.csv)
     assert set(table["quantity"]) == {"error_percent", "d2", "dinf"}
     assert set(table["run"]) == {"cnn", "theirs"}
-    assert Path(output.provenance).read_text().startswith("scale reduced · sample photographs (a stand-in)")
+    told = Path(output.txt).read_text()
+    assert told.startswith("scale reduced · sample photographs (a stand-in)")
+    assert told.splitlines()[1] == "" and told.splitlines()[2].startswith(".. identity: ")
+    assert saved_identity(Path(output.txt)) == identity_with_inputs("1f", INPUTS, results)
     assert len(list(Path(output.png).parent.iterdir())) == 4
 
     again = run_script(monkeypatch, tmp_path, results)
@@ -515,8 +670,7 @@ def test_provenance_survives_the_file(tmp_path):
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_every_figure_has_a_caption_that_says_what_it_was_made_of(name):
+def test_every_figure_has_a_caption(name):
     caption = (ROOT / "workflow/report/mickisch2020" / f"{name}.rst").read_text()
-    assert "snakemake.output.provenance" in caption
     assert "**Look for**" in caption
     assert getattr(mickisch2020, name).__doc__

@@ -1,5 +1,6 @@
 """The figures of wu2019's six models: their tables against hand computation, hard cases, what they say."""
 
+import json
 from functools import cache
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from marginalia.figures import panels, style, wu2019
-from marginalia.measurements.parquet import write_table
+from marginalia.measurements import provenance
 from marginalia.measurements.reading import read_tables
 from marginalia.measurements.statistics import summarize
 
@@ -57,22 +58,23 @@ def table(place, epochs=(1, 2, 5), seeds=(0,), images=12, wrong=0.3, level=1.0, 
     return whole
 
 
-def history(seeds=(0,), errors=(0.9, 0.25, 0.1)):
+def history(seeds=(0,), errors=(0.9, 0.25, 0.1), place="mnist_lr"):
     rows = [
         {"epoch": epoch, "seed": seed, "split": split, "loss": 3 * error + seed, "error": error + 0.02 * seed}
         for seed in seeds
         for epoch, error in enumerate(errors)
         for split in ("train", "test")
     ]
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    table.attrs["provenance"] = [origin(place, seed, settings={}) for seed in seeds]
+    return table
 
 
 def tables(name, **how):
     """What a figure takes, by the names of the rule's inputs."""
     data = {"fig02": "cifar", "fig08": "cifar", "fig06": "mnist", "fig07": "mnist"}.get(name, "")
     if name == "fig05":
-        given = {f"history_{place}": history(how.get("seeds", (0,))) for place in PLACES}
-        return given | {"mnist": table("mnist_lr", **how), "cifar": table("cifar_mlp", **how)}
+        return {f"history_{place}": history(how.get("seeds", (0,)), place=place) for place in PLACES}
     methods = {"standard": 1.0, "amr": 2.0} if name == "fig03" else {"standard": 1.0}
     return {
         f"{place}_{method}": table(place, level=level, run=f"{place}_{method}", **how)
@@ -112,6 +114,7 @@ def test_margins_are_negative_where_wrong_and_seeds_are_averaged():
         {
             "epoch": 3,
             "seed": [0, 0, 0, 1, 1, 1, 0, 1],
+            "image": [0, 1, 2, 0, 1, 2, 0, 0],
             "split": ["train"] * 6 + ["test"] * 2,
             "correct": [True, False, True, True, True, True, False, True],
             "lipschitz": [1.0, 2.0, 6.0, 4.0, 5.0, 9.0, 0.5, 0.25],
@@ -140,7 +143,8 @@ def test_margins_are_negative_where_wrong_and_seeds_are_averaged():
 
 
 def test_a_minimum_is_that_of_each_seed_and_has_no_standard_error():
-    rows = pd.DataFrame({"epoch": 0, "seed": [0, 0, 1], "split": "test", "m": [3.0, -1.0, 2.0]})
+    columns = {"epoch": 0, "seed": [0, 0, 1], "image": [0, 1, 0], "split": "test"}
+    rows = pd.DataFrame(columns | {"m": [3.0, -1.0, 2.0]})
     train, test = summarize(rows, "m", "split", ["train", "test"], statistic="min").to_dict("records")
     assert (test["mean"], test["seed_minimum"], test["seed_maximum"], test["images"]) == (0.5, -1.0, 2.0, 3)
     assert np.isnan(test["standard_error"]) and np.isnan(train["mean"]) and train["images"] == 0
@@ -267,8 +271,8 @@ def test_a_model_external_is_drawn_beside_its_architecture_on_the_same_data_only
     assert rows.loc["minimum_margin", "mean"] == pytest.approx(values[1])
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert "theirs (test images)" in legend and not any("other" in entry for entry in legend)
-    provenance = style.footer_of(figure)
-    assert "mnist_cnn_standard, theirs" in provenance and "other" not in provenance
+    told = style.footer_of(figure)
+    assert "mnist_cnn_standard, theirs" in told and "other" not in told
 
 
 def test_two_models_external_have_their_places_and_looks_in_the_comparison():
@@ -348,13 +352,13 @@ def test_methods_do_not_differ_by_colour_alone():
 @pytest.mark.parametrize("name", DRAWINGS)
 def test_footer_and_heading_say_what_was_used(name):
     figure, _ = usual(name)
-    provenance = style.footer_of(figure)
-    assert provenance.startswith("scale reduced · sample ") and provenance.endswith("cpu · torch 2.12.1")
-    assert "2 seeds" in provenance
+    told = style.footer_of(figure)
+    assert told.startswith("scale reduced · sample ") and told.endswith("cpu · torch 2.12.1")
+    assert "2 seeds" in told
     if name == "fig05":
-        assert "whole splits" in provenance and "run" not in provenance and "samples" not in provenance
+        assert "whole splits" in told and "run mnist_lr, " in told and "samples" not in told
     else:
-        assert "12 images a split" in provenance and "from 1\u2009024 samples" in provenance
+        assert "12 images a split" in told and "from 1\u2009024 samples" in told
     shown = " ".join(texts(figure))
     assert "sample" in shown and "MNIST" not in shown and "CIFAR" not in shown
 
@@ -366,27 +370,43 @@ def test_several_seeds_are_said_to_be_taken_together():
 
 
 def test_histories_of_several_runs_are_read_by_name(tmp_path):
-    inputs = {}
+    paths = {}
     for place, error in (("mnist_lr", 0.5), ("cifar_cnn", 0.25)):
         folder = tmp_path / place / "seed-1" / "epochs-0000-0001"
         folder.mkdir(parents=True)
         history(errors=(error,)).drop(columns="seed").to_csv(folder / "history.csv", index=False)
-        inputs[f"history_{place}"] = [str(folder)]
-    path = tmp_path / "epoch-0001.parquet"
-    write_table(
-        table("mnist_lr", epochs=(1,)).drop(columns=["epoch", "seed"]),
-        path,
-        origin("mnist_lr") | {"epoch": 1},
-    )
-    read = read_tables([*inputs.items(), ("mnist", [str(path)])])
-    assert list(read) == ["history_mnist_lr", "history_cifar_cnn", "mnist"]
+        (folder / "provenance.json").write_text(json.dumps({"data": DATA[place.split("_")[0]]}))
+        paths[f"history_{place}"] = [str(folder)]
+    read = read_tables({name: {"kind": "history", "epochs": [0]} for name in paths}, paths)
+    assert list(read) == ["history_mnist_lr", "history_cifar_cnn"]
     assert read["history_cifar_cnn"]["error"].tolist() == [0.25, 0.25]
-    assert set(read["history_mnist_lr"]["seed"]) == {1} and set(read["mnist"]["epoch"]) == {1}
+    assert set(read["history_mnist_lr"]["seed"]) == {1}
+    assert provenance.data(read.values()) == "sample digits, sample photographs"
+    assert provenance.run(read["history_cifar_cnn"]) == "cifar_cnn"
+
+
+def test_margins_at_the_cap_are_marked_and_counted():
+    given = tables("fig06")
+    for name, one in given.items():
+        one["capped"] = (one["image"] > 5) if name == "mnist_cnn_standard" else False
+        one.loc[one["capped"], "lipschitz"] = 5
+    figure, drawn = wu2019.fig06(**given)
+    rows = drawn[(drawn["model"] == "CNN") & (drawn["split"] == "test")].set_index(["quantity", "epoch"])
+    assert rows.loc[("average_absolute_margin", 1), "capped"] == 6
+    assert rows.loc[("minimum_margin", 1), "capped"] == 0
+    assert drawn.loc[drawn["model"] == "MLP", "capped"].eq(0).all()
+    assert "epoch\n(36 of 72 at the cap of 5.00)" in figure.axes[2].get_xlabel()
+    assert figure.axes[1].get_xlabel() == "epoch"
+    assert "36 of 216 margins at the cap of 5.00" in style.footer_of(figure)
+
+    figure, drawn = wu2019.fig07(**given)
+    counted = drawn[drawn["drawn"] == "mean"].groupby("model")["capped"].unique().map(list).to_dict()
+    assert counted == {"CNN": [6], "LR": [0], "MLP": [0]}
+    assert sum("6 at the cap" in text for text in texts(figure)) == 6
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_every_figure_has_a_caption_that_says_what_it_was_made_of(name):
+def test_every_figure_has_a_caption(name):
     caption = (ROOT / "workflow/report/wu2019" / f"{name}.rst").read_text()
-    assert "snakemake.output.provenance" in caption
     assert "**Look for**" in caption and "workshop version: Figure" in caption
     assert getattr(wu2019, name).__doc__

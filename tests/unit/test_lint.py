@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 LINTERS = {
     "ruff check": ["-m", "ruff", "check", "."],
     "ruff format": ["-m", "ruff", "format", "--check", "--diff", "."],
-    "snakefmt": ["-m", "snakefmt", "--check", "--diff", "Snakefile", "workflow/rules"],
+    "snakefmt": ["-m", "snakefmt", "--check", "--diff", "Snakefile", "workflow"],
     "snakemake --lint": ["-m", "snakemake", "--lint"],
 }
 

@@ -201,7 +201,6 @@ def test_each_method_trains_an_epoch(method, tmp_path):
     images[labels == 1, :, :4] += 100
     split = Split(images.astype(np.uint8), labels)
     recipe = Recipe(
-        "run",
         0,
         "lenet_small",
         method,

@@ -1,17 +1,20 @@
 """Tables of papers: numbers against hand computation, the published ones, every form of a table."""
 
+import json
 import re
 import runpy
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from marginalia.measurements.parquet import write_table
-from marginalia.tables import wu2019
+from marginalia.products import KINDS, identity_with_inputs, saved_identity
+from marginalia.tables import models, wu2019
 from marginalia.tables.form import Block, PaperTable, spread
 
 ROOT = Path(__file__).parents[2]
@@ -336,6 +339,97 @@ def test_every_form_begins_with_what_ours_were_made_from(whole):
     ]
 
 
+# Margins at the cap
+
+
+def test_margins_at_the_cap_are_counted_and_marked():
+    key = "mnist_mlp_standard"
+    tables = taken(key)
+    bounds = tables[f"margins_{key}"]
+    tables[f"margins_{key}"] = bounds.assign(capped=(bounds["lipschitz"] == 1) & (bounds["split"] == "test"))
+    table = wu2019.table01([role(key)], **tables)
+    assert numbers_of(table).loc[("average_margin", -1), ["ours", "capped"]].tolist() == [0.5, 1]
+    for text in (table.to_markdown(TITLE), table.to_html(TITLE)):
+        assert "0.50†" in text and text.count("†") == 2
+        assert "† made from margins at the cap of their estimator" in text
+        assert "(1 of 4 at the cap of 1.00, all rows)" in text
+    assert r"0.50\textdagger{}" in table.to_latex(TITLE) and table.to_latex(TITLE).isascii()
+    assert "1 of 11 margins at the cap of 1.00" not in table.provenance
+    assert "1 of 5 margins at the cap of 1.00" in table.provenance
+
+
+def test_without_a_cap_nothing_is_marked(whole):
+    assert "†" not in whole.to_markdown(TITLE) and "cap" not in whole.provenance
+
+
+# All models
+
+
+@pytest.fixture
+def all_models():
+    """A run of two seeds, measured by two estimators; one that was trained elsewhere; one not measured."""
+    bounds = pd.concat([margins(), margins(seed=1).assign(lipschitz=2.0)], ignore_index=True)
+    bounds["capped"] = bounds["lipschitz"] == 2
+    bounds.attrs["provenance"] = [margins(seed=seed).attrs["provenance"][0] for seed in (0, 1)]
+    trained = pd.concat([history(), history((0.5, 0.35), seed=1)])
+    for table, run in ((trained, "run_a"), (untrained := history(), "run_b")):
+        table.attrs["provenance"] = [{"run": run, "data": DATA["mnist"], "seed": 0}]
+    rows = [
+        {"run": "run_a", "architecture": "mnist_mlp", "method": "amr"},
+        {"run": "run_a_more", "architecture": "mnist_mlp", "method": None},
+        {"run": "run_b", "architecture": "mnist_lr", "method": "standard"},
+    ]
+    return models.models(
+        rows,
+        margins_run_a_lipschitz_small=bounds,
+        margins_run_a_robustness_small=attacked(),
+        history_run_a=trained,
+        margins_run_a_more_deepfool=with_origin(
+            attacked(epoch=0).rename(columns={"minimum_norm": "d2"}), "run_a_more", estimator="deepfool"
+        ),
+        history_run_b=untrained,
+    )
+
+
+def test_all_models_have_errors_and_margins(all_models):
+    numbers = all_models.numbers.fillna({"measurement": ""})
+    numbers = numbers.set_index(["run", "measurement", "quantity", "split"])
+    error = numbers.loc[("run_a", "", "error_percent", "test")]
+    assert error[["mean", "seed_minimum", "seed_maximum", "seeds", "epoch"]].tolist() == [30, 25, 35, 2, 6]
+    margin = numbers.loc[("run_a", "lipschitz_small", "lipschitz", "test")]
+    assert margin[["mean", "seeds", "images", "capped"]].tolist() == [1.25, 2, 8, 4]
+    attack = numbers.loc[("run_a", "robustness_small", "minimum_norm", "test")]
+    assert attack[["images", "not_found"]].tolist() == [6, 2]
+    assert attack["mean"] == pytest.approx((2.1 + 0.7 + 0.1 + 0.5) / 4)
+    theirs = numbers.loc[("run_a_more", "deepfool", "error_percent", "test")]
+    assert theirs["mean"] == pytest.approx(100 / 6) and pd.isna(theirs["epoch"])
+    assert set(all_models.numbers["run"]) == {"run_a", "run_a_more", "run_b"}
+    assert not ((all_models.numbers["run"] == "run_a") & (all_models.numbers["quantity"] == "d2")).any()
+
+
+def test_all_models_are_rows_of_every_form(all_models):
+    rows = markdown_rows(all_models.to_markdown("all models"))
+    header, first, second, third = rows[0], *rows[2:]
+    assert header == [
+        *["run", "architecture", "method", "epoch", "seeds", "Error (%)<br>training", "Error (%)<br>test"],
+        "Lipschitz bound (ℓ₂)<br>lipschitz_small",
+        "Minimum-norm attack (ℓ₂)<br>robustness_small",
+        "DeepFool (ℓ₂)<br>deepfool",
+    ]
+    assert first[:8] == [
+        *["run_a", "mnist_mlp", "amr", "6", "2", "90.00", "30.00"],
+        "1.25 ± 0.08† (0.500 to 2.00)",
+    ]
+    assert second[:7] == ["run_a_more", "mnist_mlp", "", "", "1", "", "16.67"] and second[7] == ""
+    assert third == ["run_b", "mnist_lr", "standard", "6", "1", "90.00", "25.00", "", "", ""]
+    assert parsed(all_models.to_html("all models")).tables[0][2][0] == ["run_a", 1]
+    assert all_models.to_latex("all models").isascii()
+    notes = " ".join(all_models.notes)
+    assert "4 of" in notes and "at the cap of 2.00" in notes and "No boundary was found for 4 of" in notes
+    assert "sample digits (a stand-in, not MNIST)" in all_models.provenance
+    assert "run run_a" not in all_models.provenance
+
+
 # Forms
 
 
@@ -487,32 +581,45 @@ def test_one_label_and_one_group_suffice():
 
 
 class Named(SimpleNamespace):
-    """Named inputs as Snakemake hands them to a script."""
+    """Named inputs and outputs as Snakemake hands them to a script."""
 
     def items(self):
         return vars(self).items()
 
+    def __getitem__(self, name):
+        return vars(self)[name]
 
-def run_script(monkeypatch, tmp_path):
-    """Run scripts/table.py with a stand-in for Snakemake's object; return the folder of the outputs."""
+
+def run_script(monkeypatch, tmp_path, kind="table", paper="wu2019", function="table02"):
+    """Run scripts/product.py with a stand-in for Snakemake's object; return the folder of the outputs."""
     key = "mnist_lenet_standard"
     attacks = attacked()
-    file = tmp_path / "epoch-0006.parquet"
-    write_table(attacks.drop(columns=["epoch", "seed"]), file, attacks.attrs["provenance"][0] | {"epoch": 6})
-    segment = tmp_path / "seed-0" / "epochs-0000-0006"
+    part = tmp_path / "seed-0/robustness/epochs-0006-0006"
+    told = attacks.attrs["provenance"][0] | {"epoch": 6}
+    write_table(attacks.drop(columns=["epoch", "seed"]), part / "epoch-0006.parquet", told)
+    segment = tmp_path / "run_a/seed-0/epochs-0000-0006"
     segment.mkdir(parents=True, exist_ok=True)
     history().drop(columns="seed").to_csv(segment / "history.csv", index=False)
-    folder = tmp_path / "tables"
-    endings = {"csv": "csv", "markdown": "md", "latex": "tex", "html": "html", "provenance": "txt"}
-    params = {"paper": "wu2019", "table": "table02", "title": "methods", "settings": {"rows": [role(key)]}}
-    job = SimpleNamespace(
-        input=Named(**{f"robustness_{key}": [str(file)], f"history_{key}": [str(segment)]}),
-        output=SimpleNamespace(**{name: str(folder / f"table02.{end}") for name, end in endings.items()}),
-        params=SimpleNamespace(**params),
+    (segment / "provenance.json").write_text(json.dumps({"data": DATA["mnist"]}))
+    paths = {f"robustness_{key}": [str(part)], f"history_{key}": [str(segment)]}
+    inputs = {
+        f"robustness_{key}": {"kind": "measurement", "epochs": [6]},
+        f"history_{key}": {"kind": "history", "epochs": [5, 6]},
+    }
+    folder = tmp_path / "products"
+    job = {"kind": kind, "paper": paper, "function": function, "title": "methods", "inputs": inputs}
+    settings = {"rows": [role(key)]}
+    snakemake = SimpleNamespace(
+        input=Named(**paths),
+        output=Named(**{end: str(folder / f"{function}.{end}") for end in KINDS[kind]}),
+        params=SimpleNamespace(
+            job=SimpleNamespace(**job, settings=settings, outdated=["run_a"], scale="reduced", identity="1f")
+        ),
         log=[str(tmp_path / "table.log")],
     )
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    runpy.run_path(str(ROOT / "scripts/table.py"), init_globals={"snakemake": job})
+    runpy.run_path(str(ROOT / "scripts/product.py"), init_globals={"snakemake": snakemake})
+    assert saved_identity(folder / f"{function}.txt") == identity_with_inputs("1f", inputs, paths)
     return folder
 
 
@@ -524,11 +631,9 @@ def test_script_writes_every_form_of_the_table(monkeypatch, tmp_path):
     table = pd.read_csv(folder / "table02.csv")
     assert table.columns.tolist() == wu2019.COLUMNS
     assert table.loc[table["quantity"] == "robust_accuracy_percent", "published"].tolist() == [95.75, 80.59]
-    assert (
-        (folder / "table02.txt")
-        .read_text()
-        .startswith("scale reduced · sample digits (a stand-in, not MNIST)")
-    )
+    told = (folder / "table02.txt").read_text().splitlines()[0]
+    assert told.startswith("scale reduced · sample digits (a stand-in, not MNIST)")
+    assert told.endswith("trained by older code: run_a")
     assert (
         (folder / "table02.md")
         .read_text()
@@ -539,6 +644,22 @@ def test_script_writes_every_form_of_the_table(monkeypatch, tmp_path):
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
 
 
+def test_script_writes_a_page(monkeypatch, tmp_path):
+    class Page:
+        provenance = "scale reduced"
+
+        def to_html(self, title):
+            return f"<h1>{title}</h1>"
+
+    page = ModuleType("marginalia.pages.demo")
+    page.demo = lambda rows, **tables: Page()
+    monkeypatch.setitem(sys.modules, "marginalia.pages.demo", page)
+    folder = run_script(monkeypatch, tmp_path, "page", "demo", "demo")
+    assert (folder / "demo.html").read_text() == "<h1>demo demo: methods</h1>"
+    assert (folder / "demo.txt").read_text().startswith("scale reduced\n\n.. identity: ")
+    assert len(list(folder.iterdir())) == 2
+
+
 def test_script_leaves_nothing_behind_when_it_fails(monkeypatch, tmp_path):
     def broken(*_):
         raise OSError("disk full")
@@ -547,12 +668,11 @@ def test_script_leaves_nothing_behind_when_it_fails(monkeypatch, tmp_path):
     with pytest.raises(SystemExit):
         run_script(monkeypatch, tmp_path)
     assert "disk full" in (tmp_path / "table.log").read_text()
-    assert list((tmp_path / "tables").iterdir()) == []
+    assert list((tmp_path / "products").iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["table01", "table02"])
-def test_every_table_has_a_caption_that_says_what_it_was_made_of(name):
+def test_every_table_has_a_caption(name):
     caption = (ROOT / "workflow/report/wu2019" / f"{name}.rst").read_text()
-    assert "snakemake.output.provenance" in caption
     assert "**Look for**" in caption
     assert getattr(wu2019, name).__doc__

@@ -1,6 +1,9 @@
 """Training can stop anywhere and go on with the same bits, and says when it diverges."""
 
-from dataclasses import replace
+import json
+import subprocess
+import sys
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -8,19 +11,33 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from marginalia import checkpoints, training
+from marginalia import checkpoints
+from marginalia.batches import Pixels
 from marginalia.dataset import Dataset, Split
+from marginalia.devices import describe
+from marginalia.models import build
 from marginalia.training import (
     DivergedError,
-    Pixels,
     Recipe,
+    Trainer,
+    crop_flip,
     evaluate,
     learning_rate_factor,
-    shifted_and_mirrored,
     train_segment,
 )
+from marginalia.training.optimizers import SGD, Adam
 
+EVERY = dict(first=0, last=5, keep=frozenset(range(6)), identity="1a", code="2b")
 ADVERSARIAL = {"eps": 0.1, "steps": 2, "step_size": 0.05}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Networks as small as these gain nothing from a second thread, and wait for it on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +57,6 @@ def dataset() -> Dataset:
 @pytest.fixture
 def recipe() -> Recipe:
     return Recipe(
-        "run",
         0,
         "plain_dense",
         "pgd_adversarial",
@@ -72,50 +88,191 @@ def test_two_segments_end_where_one_does(tmp_path, recipe, dataset):
     pd.testing.assert_frame_equal(history, pd.read_csv(tmp_path / "whole" / "history.csv"))
 
 
-def test_killed_training_goes_on_from_the_last_finished_epoch(tmp_path, recipe, dataset, monkeypatch):
-    train_segment(recipe, dataset, tmp_path / "whole", first=0, last=3, keep=frozenset(range(4)))
-    trained = []
-    train_epoch = training.Trainer.train_epoch
+@pytest.fixture
+def killed(monkeypatch):
+    """A function that trains a segment and is killed in an epoch, once the epochs before it are recorded."""
 
-    def stop_in_the_third(self):
-        trained.append(self.epoch + 1)
-        if trained == [1, 2, 3]:
-            raise KeyboardInterrupt
+    def train(epoch, recipe, dataset, folder, **arguments):
+        train_epoch = Trainer.train_epoch
+
+        def stop(self):
+            if self.epoch + 1 == epoch:
+                raise KeyboardInterrupt
+            train_epoch(self)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Trainer, "train_epoch", stop)
+            with pytest.raises(KeyboardInterrupt):
+                train_segment(recipe, dataset, folder, **arguments)
+        assert not folder.exists()
+        return folder.with_name(f".{folder.name}.unfinished")
+
+    return train
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """The epochs that are trained from now on, in order."""
+    epochs, train_epoch = [], Trainer.train_epoch
+
+    def count(self):
         train_epoch(self)
+        epochs.append(self.epoch)
 
-    monkeypatch.setattr(training.Trainer, "train_epoch", stop_in_the_third)
-    arguments = dict(first=0, last=3, keep=frozenset(range(4)))
-    with pytest.raises(KeyboardInterrupt):
-        train_segment(recipe, dataset, tmp_path / "killed", **arguments)
-    assert not (tmp_path / "killed").exists()
-    train_segment(recipe, dataset, tmp_path / "killed", **arguments)
-    assert trained == [1, 2, 3, 3]
-    for file in sorted((tmp_path / "whole").iterdir()):
-        assert file.read_bytes() == (tmp_path / "killed" / file.name).read_bytes(), file.name
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["killed", "whole"]
+    monkeypatch.setattr(Trainer, "train_epoch", count)
+    return epochs
 
 
-def test_another_recipe_does_not_go_on_from_what_was_left(tmp_path, recipe, dataset):
-    train_segment(recipe, dataset, tmp_path / "a", first=0, last=1)
-    other = Recipe("run", 1, "plain_dense", "standard", architecture_settings={"hidden": 16})
-    with pytest.raises(ValueError, match="another recipe"):
-        train_segment(other, dataset, tmp_path / "b", first=1, last=2, previous=tmp_path / "a")
-    (tmp_path / "a").rename(tmp_path / ".b.unfinished")
-    train_segment(other, dataset, tmp_path / "b", first=0, last=1)
-    train_segment(other, dataset, tmp_path / "fresh", first=0, last=1)
-    assert_same_bits(weights(tmp_path / "b", 1), weights(tmp_path / "fresh", 1))
+def assert_same_files(one, other):
+    files = sorted(path.name for path in one.iterdir())
+    assert files == sorted(path.name for path in other.iterdir())
+    for name in files:
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+
+
+@pytest.fixture
+def whole(tmp_path, recipe, dataset):
+    """A segment trained without disturbance, every epoch kept."""
+    train_segment(recipe, dataset, tmp_path / "whole", **EVERY)
+    return tmp_path / "whole"
+
+
+def test_killed_training_goes_on_from_the_last_finished_epoch(
+    tmp_path, recipe, dataset, whole, killed, trained
+):
+    left = killed(3, recipe, dataset, tmp_path / "run", **EVERY)
+    (left / ".epoch-0003.123.pt").write_bytes(b"half")
+    train_segment(recipe, dataset, tmp_path / "run", **EVERY)
+    assert trained == [1, 2, 3, 4, 5]
+    assert_same_files(whole, tmp_path / "run")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "whole"]
+
+
+@pytest.mark.parametrize(
+    ("epoch", "again"), [(2, [2, 3, 4, 5]), (0, [1, 2, 3, 4, 5])], ids=["the last", "the first"]
+)
+@pytest.mark.parametrize("damage", ["truncated", "empty", "altered"])
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(
+    tmp_path, recipe, dataset, whole, killed, trained, capfd, damage, epoch, again
+):
+    left = killed(3, recipe, dataset, tmp_path / "run", **EVERY)
+    file = left / f"epoch-{epoch:04d}.pt"
+    content = bytearray(file.read_bytes())
+    if damage == "altered":
+        content[len(content) // 2] ^= 1
+    file.write_bytes(content[: {"truncated": 1000, "empty": 0, "altered": None}[damage]])
+    trained.clear()
+    train_segment(recipe, dataset, tmp_path / "run", **EVERY)
+    assert trained == again
+    assert f"{file} is truncated or damaged" in capfd.readouterr().err
+    assert_same_files(whole, tmp_path / "run")
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "lacks an epoch"])
+def test_a_history_out_of_step_starts_again(tmp_path, recipe, dataset, whole, killed, trained, capfd, damage):
+    history = killed(4, recipe, dataset, tmp_path / "run", **EVERY) / "history.csv"
+    text = history.read_text()
+    history.unlink()
+    if damage != "missing":
+        lines = text.splitlines()
+        history.write_text(text[:-30] if damage == "cut" else "\n".join(lines[:3] + lines[5:]) + "\n")
+    trained.clear()
+    train_segment(recipe, dataset, tmp_path / "run", **EVERY)
+    assert trained == [1, 2, 3, 4, 5]
+    assert "history.csv is damaged or lacks epochs" in capfd.readouterr().err
+    assert_same_files(whole, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "again"),
+    [
+        ({1}, {1, 3, 5}, [2, 3, 4, 5]),
+        ({1}, {0, 1}, [1, 2, 3, 4, 5]),
+        ({0, 1, 2, 3}, {2}, [5]),
+        (set(), {4}, [5]),
+    ],
+)
+def test_epochs_to_keep_may_change_after_a_kill(
+    tmp_path, recipe, dataset, killed, trained, before, after, again
+):
+    killed(5, recipe, dataset, tmp_path / "run", **EVERY | {"keep": before})
+    trained.clear()
+    train_segment(recipe, dataset, tmp_path / "run", **EVERY | {"keep": after})
+    assert trained == again
+    train_segment(recipe, dataset, tmp_path / "fresh", **EVERY | {"keep": after})
+    assert_same_files(tmp_path / "fresh", tmp_path / "run")
+
+
+def test_a_second_kill_does_not_leave_newer_checkpoints_before_older_history(
+    tmp_path, recipe, dataset, whole, killed
+):
+    killed(5, recipe, dataset, tmp_path / "run", **EVERY | {"keep": {1}})
+    killed(3, recipe, dataset, tmp_path / "run", **EVERY | {"keep": {1, 2}})
+    train_segment(recipe, dataset, tmp_path / "run", **EVERY | {"keep": {1, 2}})
+    assert (tmp_path / "run" / "history.csv").read_bytes() == (whole / "history.csv").read_bytes()
+    assert_same_bits(weights(tmp_path / "run", 5), weights(whole, 5))
+
+
+def test_what_was_begun_with_something_else_is_started_again(
+    tmp_path, recipe, dataset, whole, killed, trained
+):
+    others = {"identity": {"identity": "3c"}, "code": {"code": "4d"}}
+    for name, other in others.items():
+        killed(3, replace(recipe, seed=1), dataset, tmp_path / name, **EVERY | other)
+    brighter = replace(dataset, train=replace(dataset.train, images=dataset.train.images + np.uint8(1)))
+    killed(3, recipe, brighter, tmp_path / "data", **EVERY)
+    killed(3, recipe, dataset, tmp_path / "initial", **EVERY, initial=whole / "epoch-0001.pt")
+    trained.clear()
+    for name in (*others, "data"):
+        train_segment(recipe, dataset, tmp_path / name, **EVERY)
+        assert_same_files(whole, tmp_path / name)
+    train_segment(recipe, dataset, tmp_path / "initial", **EVERY, initial=whole / "epoch-0004.pt")
+    assert trained == 4 * [1, 2, 3, 4, 5]
+    assert_same_bits(weights(tmp_path / "initial", 0), weights(whole, 4))
+
+
+def test_a_previous_segment_of_something_else_is_refused(tmp_path, recipe, dataset):
+    train_segment(recipe, dataset, tmp_path / "a", first=0, last=1, identity="1a")
+    following = dict(first=1, last=2, previous=tmp_path / "a")
+    with pytest.raises(ValueError, match="/a was trained with other settings or on other data; delete it"):
+        train_segment(recipe, dataset, tmp_path / "b", identity="3c", **following)
+    brighter = replace(dataset, test=replace(dataset.test, images=dataset.test.images + np.uint8(1)))
+    with pytest.raises(ValueError, match="/a was trained on other pixels of the same view .* retrain=true"):
+        train_segment(recipe, brighter, tmp_path / "b", identity="1a", **following)
+    (tmp_path / "a" / "epoch-0001.pt").write_bytes(b"PK")
+    with pytest.raises(
+        ValueError, match="a/epoch-0001.pt cannot be read .* delete the folder of its segment"
+    ):
+        train_segment(recipe, dataset, tmp_path / "b", identity="1a", **following)
+    with pytest.raises(ValueError, match="first: 1 will not do"):
+        train_segment(recipe, dataset, tmp_path / "b", first=1, last=2)
+
+
+def test_provenance_says_what_a_segment_was_made_of(tmp_path, recipe, dataset):
+    train_segment(recipe, dataset, tmp_path / "run", first=0, last=3, keep={1}, identity="1a", code="2b")
+    provenance = json.loads((tmp_path / "run" / "provenance.json").read_text())
+    assert provenance.items() >= {"identity": "1a", "code": "2b", "first": 0, "last": 3}.items()
+    assert provenance.items() >= describe(torch.device("cpu")).items()
+    assert Recipe(**provenance["recipe"]) == recipe and provenance["recipe"] == asdict(recipe)
+    assert provenance["data"] == {"name": "halves", "title": "halves", "note": "", "sha256": dataset.sha256}
+    assert provenance["weights"] == {
+        str(epoch): checkpoints.weights_digest(weights(tmp_path / "run", epoch)) for epoch in (1, 3)
+    }
+    state = checkpoints.load(tmp_path / "run" / "epoch-0003.pt")
+    assert (state["identity"], state["code"], state["data"]) == ("1a", "2b", dataset.sha256)
 
 
 def test_only_epochs_asked_for_and_the_last_are_kept(tmp_path, recipe, dataset):
     train_segment(recipe, dataset, tmp_path / "run", first=0, last=5, keep=frozenset([0, 2, 9]))
     files = sorted(path.name for path in (tmp_path / "run").iterdir())
-    assert files == ["epoch-0000.pt", "epoch-0002.pt", "epoch-0005.pt", "history.csv"]
+    assert files == [f"epoch-{epoch:04d}.pt" for epoch in (0, 2, 5)] + ["history.csv", "provenance.json"]
 
 
 def test_history_is_measured_in_eval_mode_on_whole_splits(tmp_path, recipe, dataset):
+    recipe = replace(recipe, method="standard", method_settings={})
     train_segment(recipe, dataset, tmp_path / "run", first=0, last=2)
     history = pd.read_csv(tmp_path / "run" / "history.csv").set_index(["epoch", "split"])
-    model = training.build("plain_dense", dataset.shape, 2, hidden=16)
+    model = build("plain_dense", dataset.shape, 2, hidden=16)
     checkpoints.load_weights(model, tmp_path / "run" / "epoch-0002.pt")
     for split in ("train", "test"):
         part = getattr(dataset, split)
@@ -130,26 +287,109 @@ def test_history_is_measured_in_eval_mode_on_whole_splits(tmp_path, recipe, data
     assert history.loc[(2, "train"), "error"] < history.loc[(0, "train"), "error"]
 
 
-def test_divergence_names_epoch_and_batch(tmp_path, dataset):
-    recipe = Recipe("wild", 0, "plain_dense", "standard", batch_size=50, learning_rate=1e30)
-    with pytest.raises(DivergedError, match=r"wild: the loss is (nan|inf) in epoch 1, batch [23]"):
-        train_segment(recipe, dataset, tmp_path / "run", first=0, last=2)
+def test_divergence_names_run_epoch_and_batch(tmp_path, dataset):
+    recipe = Recipe(0, "plain_dense", "standard", batch_size=50, learning_rate=1e30)
+    arguments = dict(first=0, last=2)
+    with pytest.raises(DivergedError, match=r"run wild: the loss is (nan|inf) in epoch 1, batch [23]"):
+        train_segment(recipe, dataset, tmp_path / "run", label="run wild", **arguments)
+    with pytest.raises(DivergedError, match="plain_dense, seed 0: the loss is"):
+        train_segment(recipe, dataset, tmp_path / "run", **arguments)
 
 
-def test_seeds_give_different_runs_and_equal_names_equal_ones(tmp_path, recipe, dataset):
-    from dataclasses import replace
+def test_trainings_of_one_network_start_from_the_same_weights(recipe, dataset):
+    def start(recipe, dataset=dataset):
+        return Trainer(recipe, dataset, torch.device("cpu")).model.state_dict()
 
-    for name, run in {
-        "a": recipe,
-        "b": recipe,
-        "c": replace(recipe, seed=1),
-        "d": replace(recipe, name="x"),
-    }.items():
-        train_segment(run, dataset, tmp_path / name, first=0, last=0)
-    a, b, c, d = (weights(tmp_path / name, 0)["1.weight"] for name in "abcd")
-    assert torch.equal(a, b)
-    assert not torch.equal(a, c)
-    assert not torch.equal(a, d)
+    weights = start(recipe)
+    for same in (
+        replace(recipe, method="standard", method_settings={}, learning_rate=0.5, optimizer="adam"),
+        replace(recipe, total_epochs=3, schedule="triangular"),
+    ):
+        assert_same_bits(start(same), weights)
+    assert not torch.equal(start(replace(recipe, seed=1))["1.weight"], weights["1.weight"])
+    halves = replace(dataset, classes=("top", "bottom", "neither"))
+    assert not torch.equal(start(recipe, halves)["1.weight"], weights["1.weight"])
+
+
+def test_architecture_settings_at_their_default_do_not_change_the_weights(dataset):
+    def start(architecture, **settings):
+        recipe = Recipe(0, architecture, "standard", settings)
+        return Trainer(recipe, dataset, torch.device("cpu")).model.state_dict()
+
+    assert_same_bits(start("lenet_small"), start("lenet_small", hidden=100, channels=[16, 32]))
+    one, other = (start("lenet_small", hidden=hidden)["conv1.weight"] for hidden in (50, 100))
+    assert one.shape == other.shape and not torch.equal(one, other)
+
+
+def test_standard_and_adversarial_training_see_the_images_in_the_same_order(recipe, dataset):
+    def order(recipe):
+        trainer = Trainer(recipe, dataset, torch.device("cpu"))
+        return torch.cat([labels for _, labels in trainer.train.shuffled(16)])
+
+    assert torch.equal(order(recipe), order(replace(recipe, method="standard", method_settings={})))
+
+
+@pytest.mark.parametrize(
+    ("ours", "torchs"),
+    [
+        (
+            lambda p: SGD(p, momentum=0.9, nesterov=True, weight_decay=1e-3),
+            lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True, weight_decay=1e-3),
+        ),
+        (
+            lambda p: SGD(p, momentum=0, nesterov=False, weight_decay=0),
+            lambda p: torch.optim.SGD(p, lr=0.1),
+        ),
+        (
+            lambda p: Adam(p, weight_decay=1e-3),
+            lambda p: torch.optim.Adam(p, lr=0.1, weight_decay=1e-3),
+        ),
+    ],
+    ids=["nesterov", "sgd", "adam"],
+)
+def test_optimizers_step_as_those_of_torch_do(ours, torchs):
+    torch.manual_seed(0)
+    model, other = build("lenet_small", (1, 8, 8), 3), build("lenet_small", (1, 8, 8), 3)
+    other.load_state_dict(model.state_dict())
+    ours, torchs = ours(model.parameters()), torchs(other.parameters())
+    images, labels = torch.rand(6, 1, 8, 8), torch.arange(6) % 3
+    for number in range(6):
+        for network in (model, other):
+            network.zero_grad()
+            F.cross_entropy(network(images), labels).backward()
+            if number % 2:  # a parameter without a gradient stays as it is
+                next(network.parameters()).grad = None
+        rate = 0.1 / (number + 1)
+        torchs.param_groups[0]["lr"] = rate
+        torchs.step()
+        ours.step(rate)
+        assert_same_bits(model.state_dict(), other.state_dict())
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_both_optimizers_go_on_with_the_same_bits(tmp_path, recipe, dataset, optimizer):
+    recipe = replace(recipe, optimizer=optimizer, learning_rate=0.01)
+    train_segment(recipe, dataset, tmp_path / "whole", first=0, last=2)
+    train_segment(recipe, dataset, tmp_path / "a", first=0, last=1)
+    train_segment(recipe, dataset, tmp_path / "b", first=1, last=2, previous=tmp_path / "a")
+    assert_same_bits(weights(tmp_path / "whole", 2), weights(tmp_path / "b", 2))
+
+
+def test_training_imports_neither_pandas_nor_the_compiler_of_torch(tmp_path, dataset):
+    dataset.save(tmp_path / "data.npz")
+    program = f"""
+import sys
+from pathlib import Path
+from marginalia.dataset import Dataset
+from marginalia.training import Recipe, train_segment
+for optimizer in ("sgd", "adam"):
+    recipe = Recipe(0, "plain_dense", "standard", optimizer=optimizer)
+    data, folder = Dataset.load({str(tmp_path / "data.npz")!r}), Path({str(tmp_path)!r}) / optimizer
+    train_segment(recipe, data, folder, first=0, last=1)
+print({{"pandas", "pyarrow", "matplotlib", "sympy", "torch._dynamo"}} & set(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 def test_an_epoch_shows_every_image_once(dataset):
@@ -163,32 +403,62 @@ def test_an_epoch_shows_every_image_once(dataset):
 
 def test_evaluate_does_not_depend_on_the_batch(dataset):
     pixels = Pixels(dataset.train, torch.device("cpu"))
-    model = training.build("plain_dense", dataset.shape, 2)
+    model = build("plain_dense", dataset.shape, 2)
     loss, error = evaluate(model, pixels)
     images, labels = pixels.batch(slice(None))
     assert loss == pytest.approx(F.cross_entropy(model(images), labels).item(), rel=1e-5)
     assert 0 <= error <= 1 and not model.training
 
 
-@pytest.mark.parametrize(("progress", "factor"), [(0, 0), (0.2, 0.5), (0.4, 1), (0.7, 0.5), (1, 0)])
-def test_triangular_schedule(progress, factor):
-    assert learning_rate_factor("triangular", progress) == pytest.approx(factor)
-    assert learning_rate_factor("constant", progress) == 1
+@pytest.mark.parametrize(("done", "factor"), [(0, 0), (2, 0.5), (4, 1), (7, 0.5), (10, 0)])
+def test_triangular_schedule(done, factor):
+    assert learning_rate_factor("triangular", done, 10) == pytest.approx(factor)
+    assert learning_rate_factor("constant", done, 10) == learning_rate_factor("constant", done) == 1
 
 
-def test_schedule_sets_the_learning_rate_of_each_step(tmp_path, dataset):
+@pytest.mark.parametrize(("done", "factor"), [(0, 1), (6.99, 1), (7, 0.1), (7.5, 0.1), (9.99, 0.1)])
+def test_step_at_the_end(done, factor):
+    assert learning_rate_factor("step_at_end", done, 10, epochs=3, factor=0.1) == factor
+
+
+def test_schedules_that_cannot_be_followed_are_refused():
+    with pytest.raises(ValueError, match="no schedule 'cosine': constant, step_at_end, triangular"):
+        learning_rate_factor("cosine", 0, 10)
+    with pytest.raises(ValueError, match="schedule triangular needs total_epochs"):
+        learning_rate_factor("triangular", 0)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "settings", "expected"),
+    [
+        ("triangular", {}, [0, 0.1 * 0.25 / 4 / 0.4, 0.1 * 1.5 / 4 / 0.4]),
+        ("step_at_end", {"epochs": 3, "factor": 0.5}, [0.1, 0.1, 0.05]),
+    ],
+)
+def test_schedule_sets_the_learning_rate_of_each_step(dataset, schedule, settings, expected):
     recipe = Recipe(
-        "run", 0, "plain_dense", "standard", schedule="triangular", total_epochs=4, learning_rate=0.1
+        0,
+        "plain_dense",
+        "standard",
+        schedule=schedule,
+        schedule_settings=settings,
+        total_epochs=4,
+        learning_rate=0.1,
+        batch_size=40,
     )
-    trainer = training.Trainer(recipe, dataset, torch.device("cpu"))
+    trainer = Trainer(recipe, dataset, torch.device("cpu"))
+    step, rates = trainer.optimizer.step, []
+    trainer.optimizer.step = lambda rate: (rates.append(rate), step(rate))
     trainer.train_epoch()
-    assert trainer.optimizer.param_groups[0]["lr"] == pytest.approx(0.1 * (1 / 2 / 4) / 0.4)
+    trainer.train_epoch()
+    assert [rates[0], rates[1], rates[-1]] == pytest.approx(expected)
+    assert len(rates) == 8
 
 
 def test_fine_tuning_starts_from_the_weights_of_another_run(tmp_path, recipe, dataset):
     train_segment(recipe, dataset, tmp_path / "first", first=0, last=1)
     start = tmp_path / "first" / "epoch-0001.pt"
-    tuned = replace(recipe, name="tuned", method="standard", method_settings={}, initial={"epoch": 1})
+    tuned = replace(recipe, method="standard", method_settings={})
     train_segment(tuned, dataset, tmp_path / "tuned", first=0, last=1, initial=start, keep=frozenset([0]))
     assert_same_bits(weights(tmp_path / "tuned", 0), weights(tmp_path / "first", 1))
     assert not torch.equal(
@@ -201,22 +471,41 @@ def test_fine_tuning_starts_from_the_weights_of_another_run(tmp_path, recipe, da
         train_segment(other, dataset, tmp_path / "other", first=0, last=1, initial=start)
 
 
-def test_augmented_images_are_shifted_and_mirrored_ones():
+@pytest.mark.parametrize("pad", [4, 1])
+def test_augmented_images_are_shifted_and_mirrored_ones(pad):
     torch.manual_seed(0)
     images = torch.rand(40, 3, 6, 5) + 1
-    padded = F.pad(images, [4] * 4)
-    changed = shifted_and_mirrored(images)
+    padded = F.pad(images, [pad] * 4)
+    changed = crop_flip(images, pad=pad)
     seen = set()
     for image, original in zip(changed, padded, strict=True):
         fits = [
             (down, right, mirrored)
             for mirrored in (False, True)
-            for down in range(9)
-            for right in range(9)
+            for down in range(2 * pad + 1)
+            for right in range(2 * pad + 1)
             if torch.equal(
                 image, (original.flip(2) if mirrored else original)[:, down : down + 6, right : right + 5]
             )
         ]
         assert len(fits) >= 1
         seen.add(fits[0])
-    assert len(seen) > 20 and {mirrored for *_, mirrored in seen} == {False, True}
+    assert len(seen) > min(20, 2 * pad) and {mirrored for *_, mirrored in seen} == {False, True}
+
+
+def test_augmentation_takes_its_settings_from_the_recipe(recipe, dataset):
+    def images(**changes):
+        trainer = Trainer(replace(recipe, **changes), dataset, torch.device("cpu"))
+        images, _ = trainer.train.batch(slice(20))
+        torch.manual_seed(0)
+        return trainer.augmented(images), images
+
+    changed, images_ = images()
+    assert torch.equal(changed, images_)
+    changed, images_ = images(augmentation="crop_flip", augmentation_settings={"pad": 0})
+    assert all(torch.equal(a, b) or torch.equal(a, b.flip(2)) for a, b in zip(changed, images_, strict=True))
+    four, _ = images(augmentation="crop_flip")
+    torch.manual_seed(0)
+    assert torch.equal(four, crop_flip(images_, pad=4))
+    with pytest.raises(ValueError, match="no augmentation 'cutout': crop_flip, none"):
+        images(augmentation="cutout")

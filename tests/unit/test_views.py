@@ -1,5 +1,7 @@
 """Views change pixels as they say, and titles with them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -38,6 +40,13 @@ def test_grayscale_of_floats_is_that_of_bytes():
     grey = views.change(dataset(dtype=np.float32), [GREY]).train.images
     assert grey.dtype == np.float32
     assert np.abs(grey * 255 - views.change(dataset(), [GREY]).train.images).max() <= 0.51
+
+
+def test_views_keep_the_facts_about_the_data():
+    box = np.array([0.0, 2.0])
+    known = replace(dataset(), facts={"box": box})
+    changed = views.change(known, [crop(6), GREY, classes(5, 2), subset(train=1)])
+    assert changed.facts == {"box": box}
 
 
 def test_grayscale_refuses_grey():

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,18 +10,26 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).parents[2]
+PARTS = (
+    "Snakefile",
+    "config",
+    "envs",
+    "profiles",
+    "scripts",
+    "workflow",
+)  # of the repository, that it runs from
 
 
 class Pipeline:
-    """The project's Snakefile with ``config``, working in ``folder``."""
+    """The workflow in ``root`` with ``config`` (and nothing below it), working in ``folder``."""
 
-    def __init__(self, folder: Path, config: dict) -> None:
-        self.folder, self.config = folder, config
+    def __init__(self, folder: Path, config: dict, root: Path = ROOT) -> None:
+        self.folder, self.config, self.root = folder, {"base": False, **config}, root
 
     def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
         """Run Snakemake; with ``check``, a failure fails the test with what Snakemake said."""
         result = subprocess.run(
-            self._command(arguments), cwd=self.folder, capture_output=True, text=True, env=_environment()
+            self._command(arguments), cwd=self.folder, capture_output=True, text=True, env=self._environment()
         )
         assert result.returncode == 0 or not check, result.stderr
         return result
@@ -33,12 +42,12 @@ class Pipeline:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
-            env=_environment(),
+            env=self._environment(),
         )
 
-    def planned(self, *targets: str) -> set[str]:
+    def planned(self, *arguments: str) -> set[str]:
         """The messages of the jobs that a dry run plans."""
-        result = self.run("--dry-run", *targets)
+        result = self.run("--dry-run", *arguments)
         return set(re.findall(r"Job \d+: (.*)", result.stdout + result.stderr))
 
     def times(self, *folders: str) -> dict[Path, int]:
@@ -46,16 +55,30 @@ class Pipeline:
         files = [path for folder in folders for path in (self.folder / folder).rglob("*.p*")]
         return {path: path.stat().st_mtime_ns for path in files}
 
-    def _command(self, arguments: tuple[str, ...]) -> list[str]:
+    def write_config(self) -> Path:
+        """Write the configuration to where it is read from."""
         configfile = self.folder / "config.yaml"
         configfile.write_text(yaml.safe_dump(self.config))
+        return configfile
+
+    def _command(self, arguments: tuple[str, ...]) -> list[str]:
         return [
             *(sys.executable, "-m", "snakemake", "--cores", "2"),
-            *("--snakefile", str(ROOT / "Snakefile"), "--configfile", str(configfile)),
-            *("--workflow-profile", str(ROOT / "workflow" / "profiles" / "default")),
+            *("--snakefile", str(self.root / "Snakefile"), "--configfile", str(self.write_config())),
             *arguments,
         ]
 
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "PYTHONPATH": str(self.root / "scripts")}
 
-def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
+
+def copy_of_repository(folder: Path) -> Path:
+    """A copy of all that the pipeline runs from, to be changed by a test."""
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, folder / part)
+    return folder

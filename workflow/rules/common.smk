@@ -1,33 +1,79 @@
-"""The checked configuration, the paths, and the questions that several rules ask.
+"""The checked configuration, the plan, and what several rules ask.
 
-A segment is a folder of checkpoints, epochs FIRST (exclusive, but for the initialization) to LAST. The
-segments that exist decide how a run goes on: raising `epochs` adds segments behind them.
+All inputs are `ancient` and what a job is told is one object, which Snakemake does not compare: the plan decides
+what is out of date, by content, and :func:`again` has Snakemake make it anew.
 """
 
 import sys
-from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
-sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
-
-from marginalia.configuration import (
-    MEASUREMENT_KEYS,
-    ConfigurationError,
-    check_epochs,
-    kept_epochs,
-    last_epoch,
-    resolve,
-    without,
-)
-
+SCRIPTS = Path(workflow.source_path("../../scripts/jobs.py")).parent
+if str(SCRIPTS) not in sys.path:
+    sys.path.insert(0, str(SCRIPTS))
 try:
-    config = resolve(config, Path(workflow.basedir) / "workflow" / "schemas")
-except ConfigurationError as error:
+    from marginalia.configuration import (
+        ConfigurationError,
+        assemble,
+        check_epochs,
+        check_reached,
+        kept_epochs,
+        last_epoch,
+        read_yaml,
+        resolve,
+        without,
+    )
+    from marginalia.identity import text
+    from marginalia.planning import Plan, Product, Span, Taken
+except ModuleNotFoundError as error:
+    raise WorkflowError(
+        f"Marginalia's library cannot be imported ({error}): clone the repository and name its workflow/Snakefile "
+        "by its path, or install the library where Snakemake runs."
+    )
+
+PAPERS = ("mickisch2020", "wu2019")
+PATHS = workflow.modifier.path_modifier  # a workflow that uses this one as a module may move its results
+
+
+def on_disk(path):
+    return str(PATHS.replace_prefix(path))
+
+
+def shipped(path):
+    """A file of this repository, by its path from here."""
+    return workflow.source_path(f"../../{path}")
+
+
+def caption_file(product):
+    name = product.function if product.paper == "models" and product.function else product.id
+    return shipped(f"workflow/report/{product.paper}/{name}.rst")
+
+
+def caption_of(product):
+    return Path(caption_file(product)).read_text(encoding="utf-8")
+
+
+def stop(error):
+    """Refuse a configuration in one line."""
     raise WorkflowError(f"The configuration is wrong. {error}")
 
-RESULTS = f"results/{config['scale']}"
+
+try:
+    for file in workflow.overwrite_configfiles:
+        read_yaml(file)  # a key that stands twice is refused; Snakemake takes the last
+    config = resolve(
+        assemble(config, lambda name: read_yaml(shipped(f"config/{name}"))),
+        lambda name: read_yaml(shipped(f"workflow/schemas/{name}.schema.yaml")),
+        PAPERS,
+    )
+    PLAN = Plan(config, on_disk, caption_of)
+except ConfigurationError as error:
+    stop(error)
+
+RESULTS = PLAN.results
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 ENVIRONMENT = "../../envs/marginalia.yaml"
@@ -42,116 +88,69 @@ wildcard_constraints:
     seed=r"\d+",
     first=r"\d+",
     last=r"\d+",
-    epoch=r"\d+",
     measurement="[^/]+",
     paper="[^/]+",
-    figure="[^/]+",
+    product="[^/]+",
 
 
-def view_file(view):
-    """The file of a view, or of the dataset that is used as it is."""
-    return f"{RESULTS}/{'views' if view in config['views'] else 'data'}/{view}.npz"
+def again(path, is_current):
+    """Have Snakemake make a result anew that is there and not current."""
+    if not is_current and PLAN.at(path).exists() and workflow._dag is not None:
+        workflow._dag.forcefiles.add(on_disk(path))
+
+
+def taken(sources):
+    """The paths that a job takes; those that are there and not current are made anew before it."""
+    for source in sources:
+        again(source.path, source.there)
+    return [source.path for source in sources]
 
 
 def data_of(run):
-    """The file of the images that a run is trained on."""
-    return view_file(config["runs"][run]["view"])
+    """The file of the images of a run; made anew if it is not current."""
+    view = config["runs"][run]["view"]
+    again(PLAN.view_file(view), PLAN.data_is_current(view))
+    return PLAN.view_file(view)
 
 
-def seeds_of(run):
-    """The seeds of a run; a checkpoint that was trained elsewhere counts as one."""
-    return config["runs"][run].get("seeds", [0])
+def told(**facts):
+    """What a job is told; Snakemake records and compares no object of this kind."""
+    common = {key: config[key] for key in ("scale", "device", "plugins")}
+    return SimpleNamespace(**common, **facts)
 
 
-def segments(run, seed):
-    """The segments of a run, (first, last) each: those that exist, then those to come."""
-    settings = config["runs"][run]
-    folder = Path(f"{RESULTS}/runs/{run}/seed-{seed}")
-    existing = dict(sorted(tuple(map(int, path.name.split("-")[1:])) for path in folder.glob("epochs-*-*")))
-    bounds, end, length = [0], settings["epochs"], settings["segment"]
-    while bounds[-1] < end and bounds[-1] in existing:
-        bounds.append(existing[bounds[-1]])
-    while bounds[-1] < end:
-        bounds.append(min(bounds[-1] // length * length + length, end))
-    return list(pairwise(bounds)) or [(0, 0)]
+def span_of(wildcards):
+    return Span(int(wildcards.first), int(wildcards.last))
 
 
-def segment_folder(run, seed, first, last):
-    return f"{RESULTS}/runs/{run}/seed-{seed}/epochs-{first:04d}-{last:04d}"
-
-
-def checkpoint_source(run, seed, epoch):
-    """The segment that an epoch's checkpoint lies in, or the file that was trained elsewhere."""
-    if "checkpoint" in config["runs"][run]:
-        return config["runs"][run]["checkpoint"]
-    for first, last in segments(run, seed):
-        if epoch <= last:
-            return segment_folder(run, seed, first, last)
-    raise WorkflowError(f"run {run} has no epoch {epoch}; its last is {last_epoch(config['runs'][run])}")
-
-
-def recipe(run, seed):
-    """All that decides the weights of a run; a change of it trains the run anew."""
-    settings = config["runs"][run]
-    if "checkpoint" in settings:
-        return {"checkpoint": settings["checkpoint"]}
-    entries = without(settings, ["view", "epochs", "segment", "checkpoints", "seeds"])
-    if "initial" in settings:
-        start = settings["initial"]
-        entries["initial"] = {"of": recipe(start, seed), "epoch": last_epoch(config["runs"][start])}
-    for part in ("architecture", "method"):
-        entries |= {part: settings[part]["name"], f"{part}_settings": settings[part]["settings"]}
-    schedule_ends = settings["schedule"] != "constant"
-    return entries | {
-        "name": run,
-        "seed": int(seed),
-        "total_epochs": settings["epochs"] if schedule_ends else None,
-    }
-
-
-def kept_in_segment(run, first, last):
-    """The epochs of a segment whose checkpoints are kept; where the run ends does not matter."""
-    kept = config["runs"][run]["checkpoints"]
-    return [epoch for epoch in range(first, last + 1) if kept == "every" or epoch in kept]
-
-
-def previous_segment(wildcards):
-    """The segment that a segment goes on from, if it does not start at the initialization."""
-    first = int(wildcards.first)
-    return checkpoint_source(wildcards.run, wildcards.seed, first) if first else []
-
-
-def initial_checkpoint(wildcards):
-    """Where the weights of a run's first epoch lie, if the run starts from another."""
-    start = config["runs"][wildcards.run].get("initial")
-    if start is None or int(wildcards.first):
-        return []
-    return checkpoint_source(start, wildcards.seed, last_epoch(config["runs"][start]))
-
-
-def histories(run):
-    """Folders of all segments of a run, all seeds."""
-    return [segment_folder(run, seed, *bounds) for seed in seeds_of(run) for bounds in segments(run, seed)]
+# What papers say in their own rules
 
 
 def measured(run, measurement, epochs=None):
-    """Measurements of a run, all seeds, at some epochs or at all that are kept."""
-    return [
-        f"{RESULTS}/margins/{run}/seed-{seed}/{measurement}/epoch-{epoch:04d}.parquet"
-        for seed in seeds_of(run)
-        for epoch in (kept_epochs(config["runs"][run]) if epochs is None else epochs)
-    ]
+    """A measurement of a run at some epochs, or at all that are kept."""
+    epochs = kept_epochs(config["runs"][run]) if epochs is None else epochs
+    return Taken("measurement", run, measurement, tuple(sorted(epochs)))
+
+
+def history(run):
+    """Loss and error of a run after every epoch."""
+    return Taken("history", run, epochs=tuple(range(last_epoch(config["runs"][run]) + 1)))
 
 
 def external(run):
-    """The checkpoints that was trained elsewhere for the data of a run, by name."""
+    """The external checkpoints on the data of a run, by name."""
     view = config["runs"][run]["view"]
     return [name for name, other in config["runs"].items() if "checkpoint" in other and other["view"] == view]
 
 
 def external_beside(run, measurement):
-    """Measurements of the checkpoints that was trained elsewhere for the data of a run, by name."""
+    """Measurements of the external checkpoints on the data of a run, by name."""
     return {f"external_{name}": measured(name, measurement) for name in external(run)}
+
+
+def add(kind, paper, name, title, inputs, settings=None, function=""):
+    """Add a figure, a table or a page of a paper to what is made."""
+    PLAN.add(Product(kind, paper, name, title, inputs, settings or {}, function))
 
 
 def check_epochs_or_stop(paper, **roles_by_key):
@@ -160,4 +159,4 @@ def check_epochs_or_stop(paper, **roles_by_key):
         try:
             check_epochs(config, paper, key, roles)
         except ConfigurationError as error:
-            raise WorkflowError(f"The configuration is wrong. {error}")
+            stop(error)

@@ -7,7 +7,22 @@ DOWNLOADS = "results/downloads"
 try:
     NEEDED_FILES = sources.needed(config["datasets"])
 except ValueError as error:
-    raise WorkflowError(f"The configuration is wrong. {error}")
+    stop(error)
+
+
+def told_of_data(name):
+    """What a job is told that makes a dataset or a view."""
+    return {"identity": text(PLAN.view_record(name)), "code": PLAN.data_code(name)}
+
+
+def downloads_of(wildcards):
+    return [f"{DOWNLOADS}/{resource.key}" for resource in NEEDED_FILES[wildcards.dataset]]
+
+
+def dataset_of_view(wildcards):
+    dataset = config["views"][wildcards.view]["dataset"]
+    again(PLAN.view_file(dataset), PLAN.data_is_current(dataset))
+    return PLAN.view_file(dataset)
 
 
 rule fetch:
@@ -27,9 +42,9 @@ rule fetch:
         mem_mb=1000,
         runtime=60,
     params:
-        sums=lambda wildcards: {
-            resource.key: resource.sums for files in NEEDED_FILES.values() for resource in files
-        }[f"{wildcards.dataset}/{wildcards.file}"],
+        job=lambda wildcards: told(
+            datasets=config["datasets"], mirror=config["mirror"], key=f"{wildcards.dataset}/{wildcards.file}"
+        ),
     message:
         "fetch {wildcards.file} of {wildcards.dataset}"
     script:
@@ -38,9 +53,7 @@ rule fetch:
 
 rule convert:
     input:
-        files=lambda wildcards: [
-            f"{DOWNLOADS}/{resource.key}" for resource in NEEDED_FILES[wildcards.dataset]
-        ],
+        files=ancient(downloads_of),
     output:
         data=f"{RESULTS}/data/{{dataset}}.npz",
     log:
@@ -54,8 +67,11 @@ rule convert:
         mem_mb=2000,
         runtime=30,
     params:
-        settings=lambda wildcards: config["datasets"][wildcards.dataset],
-        downloads=DOWNLOADS,
+        job=lambda wildcards: told(
+            settings=config["datasets"][wildcards.dataset],
+            downloads=on_disk(DOWNLOADS),
+            **told_of_data(wildcards.dataset),
+        ),
     message:
         "convert {wildcards.dataset}"
     script:
@@ -64,7 +80,7 @@ rule convert:
 
 rule view:
     input:
-        data=lambda wildcards: f"{RESULTS}/data/{config['views'][wildcards.view]['dataset']}.npz",
+        data=ancient(dataset_of_view),
     output:
         data=f"{RESULTS}/views/{{view}}.npz",
     log:
@@ -78,7 +94,9 @@ rule view:
         mem_mb=4000,
         runtime=30,
     params:
-        changes=lambda wildcards: config["views"][wildcards.view]["changes"],
+        job=lambda wildcards: told(
+            changes=config["views"][wildcards.view]["changes"], **told_of_data(wildcards.view)
+        ),
     message:
         "make the view {wildcards.view}"
     script:

@@ -3,20 +3,49 @@
 A paper that has them says how in the part `binary` of its section.
 """
 
-from marginalia.configuration import check_reached
-
 BINARY = {paper: section["binary"] for paper, section in config["papers"].items() if "binary" in section}
 
 for paper, study in BINARY.items():
     try:
         check_reached(study, f"papers.{paper}.binary", ["histogram_epochs", "example_epochs"])
     except ConfigurationError as error:
-        raise WorkflowError(f"The configuration is wrong. {error}")
+        stop(error)
+
+
+def study_file(paper, study, table):
+    return f"{RESULTS}/margins/{paper}/{study}/{table}.parquet"
+
+
+def study_table(paper, study, table):
+    """A table of a study, as a product takes it."""
+    return Taken("file", files=(study_file(paper, study, table),))
+
+
+def studied(study, *tables):
+    """The input function of a study; its tables are made anew if they are there and not current."""
+
+    def images(wildcards):
+        for table in tables:
+            path = study_file(wildcards.paper, study, table)
+            again(path, PLAN.study_is_current(path))
+        view = BINARY[wildcards.paper]["view"]
+        again(PLAN.view_file(view), PLAN.data_is_current(view))
+        return PLAN.view_file(view)
+
+    return images
+
+
+def told_of_study(study):
+    """What the job is told that makes a study."""
+    return lambda wildcards: told(
+        settings=without(BINARY[wildcards.paper], ["view"]),
+        identity=text(PLAN.study_record(wildcards.paper, study)),
+    )
 
 
 rule logistic:
     input:
-        data=lambda wildcards: view_file(BINARY[wildcards.paper]["view"]),
+        data=ancient(studied("logistic", "curves", "margins", "examples")),
     output:
         curves=f"{RESULTS}/margins/{{paper}}/logistic/curves.parquet",
         margins=f"{RESULTS}/margins/{{paper}}/logistic/margins.parquet",
@@ -33,9 +62,7 @@ rule logistic:
         runtime=240,
         gpu=GPUS,
     params:
-        scale=config["scale"],
-        settings=lambda wildcards: without(BINARY[wildcards.paper], ["view"]),
-        device=config["device"],
+        job=told_of_study("logistic"),
     message:
         "train logistic regression of {wildcards.paper} by gradient descent, and measure every epoch"
     script:
@@ -44,7 +71,7 @@ rule logistic:
 
 rule svm:
     input:
-        data=lambda wildcards: view_file(BINARY[wildcards.paper]["view"]),
+        data=ancient(studied("svm", "margins", "examples")),
     output:
         margins=f"{RESULTS}/margins/{{paper}}/svm/margins.parquet",
         examples=f"{RESULTS}/margins/{{paper}}/svm/examples.parquet",
@@ -59,7 +86,7 @@ rule svm:
         mem_mb=2000,
         runtime=30,
     params:
-        scale=config["scale"],
+        job=told_of_study("svm"),
     message:
         "find the hard-margin SVM of {wildcards.paper}"
     script:

@@ -10,7 +10,7 @@ def mickisch2020_margins(role, epochs=None):
 def mickisch2020_curves(role):
     """Errors and average margins of a run over its epochs, and external models beside it."""
     return {
-        "history": histories(MICKISCH2020[role]),
+        "history": history(MICKISCH2020[role]),
         "margins": mickisch2020_margins(role),
         **external_beside(MICKISCH2020[role], MICKISCH2020["measurement"]),
     }
@@ -31,20 +31,23 @@ check_epochs_or_stop(
     flow_epochs=["cnn"],
 )
 
-add_figures(
-    "mickisch2020",
-    fig01=Figure("CNN, standard training: errors and margins", mickisch2020_curves("cnn")),
-    fig02=Figure("CNN, adversarial training: errors and margins", mickisch2020_curves("cnn_adversarial")),
-    fig03=Figure(
+for name, title, inputs, settings in (
+    ("fig01", "CNN, standard training: errors and margins", mickisch2020_curves("cnn"), {}),
+    ("fig02", "CNN, adversarial training: errors and margins", mickisch2020_curves("cnn_adversarial"), {}),
+    (
+        "fig03",
         "CNN: distributions of the l2 margin",
         mickisch2020_distributions("cnn"),
         {"epochs": MICKISCH2020["distribution_epochs"]},
     ),
-    fig04=Figure(
+    (
+        "fig04",
         "CNN, standard training: margins of correct and incorrect images",
         {"margins": mickisch2020_margins("cnn")},
+        {},
     ),
-    fig05=Figure(
+    (
+        "fig05",
         "CNN, standard training: flow between correct and incorrect",
         {
             "predictions": measured(
@@ -53,27 +56,37 @@ add_figures(
         },
         {"epochs": MICKISCH2020["flow_epochs"]},
     ),
-    fig06=Figure(
+    (
+        "fig06",
         "CNN, adversarial training: l-infinity margins of correct and incorrect images",
         {"margins": mickisch2020_margins("cnn_adversarial")},
+        {},
     ),
-    fig07=Figure("dense network, standard training: errors and l2 margin", mickisch2020_curves("dense")),
-    fig08=Figure(
+    ("fig07", "dense network, standard training: errors and l2 margin", mickisch2020_curves("dense"), {}),
+    (
+        "fig08",
         "dense network, adversarial training: errors and l2 margin",
         mickisch2020_curves("dense_adversarial"),
+        {},
     ),
-    fig09=Figure(
+    (
+        "fig09",
         "dense network, adversarial training: l-infinity margin",
         without(mickisch2020_curves("dense_adversarial"), ["history"]),
+        {},
     ),
-    fig10=Figure(
+    (
+        "fig10",
         "second dense network, standard training: margins of correct and incorrect images",
         {"margins": mickisch2020_margins("dense_second")},
+        {},
     ),
-    fig11=Figure(
+    (
+        "fig11",
         "dense network: distributions of the l-infinity margin",
         mickisch2020_distributions("dense"),
         {"epochs": MICKISCH2020["distribution_epochs"]},
     ),
-    fig12=Figure("second CNN, standard training: errors and margins", mickisch2020_curves("cnn_second")),
-)
+    ("fig12", "second CNN, standard training: errors and margins", mickisch2020_curves("cnn_second"), {}),
+):
+    add("figure", "mickisch2020", name, title, inputs, settings)

@@ -27,7 +27,7 @@ def wu2019_networks(data, method="standard"):
 
 
 def wu2019_external(run):
-    """The checkpoints that was trained elsewhere for the data of a run and that are none of the paper's networks."""
+    """The external checkpoints on the data of a run that are none of the paper's networks."""
     return [name for name in external(run) if name not in WU2019_RUNS.values()]
 
 
@@ -41,7 +41,8 @@ def wu2019_margins(networks, beside=True):
     tables = {}
     for network in networks:
         run, measurement = WU2019_RUNS[network], WU2019["networks"]["margins"][network.split("_")[0]]
-        tables[network] = measured(run, measurement, filter(None, kept_epochs(config["runs"][run])))
+        kept = kept_epochs(config["runs"][run])
+        tables[network] = measured(run, measurement, [epoch for epoch in kept if epoch] or kept)
         if beside:
             tables |= {f"external_{name}": measured(name, measurement) for name in wu2019_external(run)}
     return tables
@@ -50,7 +51,7 @@ def wu2019_margins(networks, beside=True):
 def wu2019_histories():
     """What Figure 5 takes: the histories of all six models, and margins, for what they say of the data."""
     tables = {
-        f"history_{network.removesuffix('_standard')}": histories(WU2019_RUNS[network])
+        f"history_{network.removesuffix('_standard')}": history(WU2019_RUNS[network])
         for data in WU2019_DATA
         for network in wu2019_networks(data)
     }
@@ -60,7 +61,7 @@ def wu2019_histories():
 
 
 def wu2019_add_table(name, title, methods, margins):
-    """Add a table: a row a network (methods: by model) and then, for each kind of data, what was external."""
+    """Add a table: a row a network (methods: by model) and then, for each kind of data, external models."""
     tables, rows = {}, []
     for data in WU2019_DATA:
         entries = {
@@ -81,66 +82,81 @@ def wu2019_add_table(name, title, methods, margins):
             if "checkpoint" in config["runs"][run]:
                 tables[f"predictions_{key}"] = measured(run, WU2019["networks"]["predictions"], last)
             else:
-                tables[f"history_{key}"] = histories(run)
+                tables[f"history_{key}"] = history(run)
         rows += [{"key": key, **entry} for key, entry in entries.items()]
     if rows:
-        add_tables("wu2019", **{name: Figure(title, tables, {"rows": rows})})
+        add("table", "wu2019", name, title, tables, {"rows": rows})
 
 
 def wu2019_binary(model, table):
     """A table of the case study of section 3; the models are logistic and svm."""
-    return f"{RESULTS}/margins/wu2019/{model}/{table}.parquet"
+    return study_table("wu2019", model, table)
 
 
 if "binary" in WU2019:
-    add_figures(
+    add(
+        "figure",
         "wu2019",
-        fig01a=Figure(
-            "logistic regression: minimum and average margin over epochs",
-            {"curves": wu2019_binary("logistic", "curves"), "svm": wu2019_binary("svm", "margins")},
-        ),
-        fig01b=Figure(
-            "logistic regression: distributions of the margin",
-            {"logistic": wu2019_binary("logistic", "margins"), "svm": wu2019_binary("svm", "margins")},
-        ),
-        fig01c=Figure(
-            "logistic regression: adversarial examples over epochs",
-            {
-                "curves": wu2019_binary("logistic", "curves"),
-                "logistic": wu2019_binary("logistic", "examples"),
-                "svm": wu2019_binary("svm", "examples"),
-            },
-        ),
-        fig04=Figure(
-            "logistic regression: loss and errors over epochs",
-            {"curves": wu2019_binary("logistic", "curves")},
-        ),
+        "fig01a",
+        "logistic regression: minimum and average margin over epochs",
+        {"curves": wu2019_binary("logistic", "curves"), "svm": wu2019_binary("svm", "margins")},
+    )
+    add(
+        "figure",
+        "wu2019",
+        "fig01b",
+        "logistic regression: distributions of the margin",
+        {"logistic": wu2019_binary("logistic", "margins"), "svm": wu2019_binary("svm", "margins")},
+    )
+    add(
+        "figure",
+        "wu2019",
+        "fig01c",
+        "logistic regression: adversarial examples over epochs",
+        {
+            "curves": wu2019_binary("logistic", "curves"),
+            "logistic": wu2019_binary("logistic", "examples"),
+            "svm": wu2019_binary("svm", "examples"),
+        },
+    )
+    add(
+        "figure",
+        "wu2019",
+        "fig04",
+        "logistic regression: loss and errors over epochs",
+        {"curves": wu2019_binary("logistic", "curves")},
     )
 
 if wu2019_named(wu2019_networks("cifar")):
-    add_figures(
+    add(
+        "figure",
         "wu2019",
-        fig02=Figure(
-            "CIFAR-10 models: average and minimum margin over epochs",
-            wu2019_margins(wu2019_networks("cifar")),
-        ),
-        fig08=Figure(
-            "CIFAR-10 models: distributions of the margin",
-            wu2019_margins(wu2019_networks("cifar"), beside=False),
-        ),
+        "fig02",
+        "CIFAR-10 models: average and minimum margin over epochs",
+        wu2019_margins(wu2019_networks("cifar")),
+    )
+    add(
+        "figure",
+        "wu2019",
+        "fig08",
+        "CIFAR-10 models: distributions of the margin",
+        wu2019_margins(wu2019_networks("cifar"), beside=False),
     )
 
 if wu2019_named(wu2019_networks("mnist")):
-    add_figures(
+    add(
+        "figure",
         "wu2019",
-        fig06=Figure(
-            "MNIST models: average and minimum margin over epochs",
-            wu2019_margins(wu2019_networks("mnist")),
-        ),
-        fig07=Figure(
-            "MNIST models: distributions of the margin",
-            wu2019_margins(wu2019_networks("mnist"), beside=False),
-        ),
+        "fig06",
+        "MNIST models: average and minimum margin over epochs",
+        wu2019_margins(wu2019_networks("mnist")),
+    )
+    add(
+        "figure",
+        "wu2019",
+        "fig07",
+        "MNIST models: distributions of the margin",
+        wu2019_margins(wu2019_networks("mnist"), beside=False),
     )
 
 WU2019_SIX = [
@@ -150,13 +166,14 @@ WU2019_SIX = [
     for network in pair
 ]
 if wu2019_named(WU2019_SIX):
-    add_figures(
+    add(
+        "figure",
         "wu2019",
-        fig03=Figure(
-            "six models: average margin with and without the regularizer", wu2019_margins(WU2019_SIX)
-        ),
-        fig05=Figure("six models: training and test error", wu2019_histories()),
+        "fig03",
+        "six models: average margin with and without the regularizer",
+        wu2019_margins(WU2019_SIX),
     )
+    add("figure", "wu2019", "fig05", "six models: training and test error", wu2019_histories())
 
 wu2019_add_table(
     "table01",

@@ -1,18 +1,60 @@
-"""Claims: statements of the papers as checks on the tables of the figures, a module a paper.
+"""Claims: statements of the papers as checks on the tables of their products, a module a paper.
 
-``marginalia.claims.<paper>.check(tables)`` takes the CSVs of the paper's figures by name, and returns claims.
+``marginalia.claims.<paper>.check(tables)`` takes the CSVs of the paper's figures and tables by name, and
+returns claims. No claim rests on margins that are mostly the cap of their estimator, nor on a network that
+has hardly learned.
 """
 
 from dataclasses import dataclass
 
+import pandas as pd
+
+REPRODUCED, PARTLY, CONTRADICTED = "reproduced", "partly", "contradicted"
+UNDECIDED, NOT_TESTABLE = "undecided", "not testable at this scale"
+NEAR_CHANCE = 10  # percentage points above guessing within which a network has hardly learned
+MOSTLY = 0.5  # share of margins at the cap beyond which an average says nothing
+
 
 @dataclass(frozen=True)
 class Claim:
-    """What a paper states, what it publishes of it, what was measured here, and whether it holds here."""
+    """What a paper states, what it publishes of it, what was measured here, and what follows."""
 
     claim: str  # a short name, the same on every scale
     statement: str
     figure: str  # whose table it was checked on
     published: str
     measured: str
-    holds: bool
+    verdict: str
+    reason: str = ""  # why it is undecided, or not testable
+
+
+def judged(*parts: bool, on: list[pd.DataFrame] | None = None, trend: bool = False) -> dict[str, str]:
+    """The verdict, and the reason if there is none.
+
+    Args:
+        parts: what must be so; all, some or none of it is.
+        on: the points that are compared, rows of the tables in the order of their epochs. The columns capped
+            and images, accuracy_percent and chance_percent say whether a claim can rest on them.
+        trend: whether the parts are about a change over the epochs of `on`, so that one epoch is not enough.
+    """
+    reasons = [reason for points in on or [] if (reason := _in_doubt(points))]
+    if reasons:
+        return {"verdict": UNDECIDED, "reason": "; ".join(dict.fromkeys(reasons))}
+    if any(points["mean"].isna().all() for points in on or []):
+        return {"verdict": NOT_TESTABLE, "reason": "there are no such images"}
+    if trend and any(points["mean"].count() < 2 for points in on or []):
+        return {"verdict": NOT_TESTABLE, "reason": "one epoch is no trend"}
+    if all(parts):
+        return {"verdict": REPRODUCED}
+    return {"verdict": PARTLY if any(parts) else CONTRADICTED}
+
+
+def _in_doubt(points: pd.DataFrame) -> str:
+    """Why no claim rests on some points; empty if nothing speaks against it."""
+    if {"capped", "images"} <= set(points) and (points["capped"] > MOSTLY * points["images"]).any():
+        return "most margins are the cap of their estimator"
+    if {"accuracy_percent", "chance_percent"} <= set(points) and len(points):
+        accuracy, chance = points[["accuracy_percent", "chance_percent"]].iloc[-1]
+        if accuracy <= chance + NEAR_CHANCE:
+            return f"the network has hardly learned (accuracy {accuracy:.0f} %, chance {chance:.0f} %)"
+    return ""

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
-from marginalia.claims import Claim
+from marginalia.claims import Claim, judged
 
 NORMS = {"d2": "l2", "dinf": "l-infinity"}
 NETWORKS = {
@@ -33,7 +33,8 @@ def _standard(tables: Mapping[str, pd.DataFrame]) -> Iterator[Claim]:
     )
     for figure, quantity, published in places:
         for split in ("train", "test"):
-            margin = _trend(tables[figure], quantity, split=split)
+            points = _trend(tables[figure], quantity, split=split)
+            margin = points["mean"]
             first, last = margin.loc[0], margin.iloc[-1]
             trained = margin.loc[1:]
             trend = trained.rank().corr(trained.index.to_series())
@@ -47,7 +48,9 @@ def _standard(tables: Mapping[str, pd.DataFrame]) -> Iterator[Claim]:
                 measured=f"{first:.3g} at epoch 0, peak {trained.max():.3g} at epoch {trained.idxmax()}, "
                 f"{last:.3g} at epoch {margin.index[-1]}; "
                 f"rank correlation with the epoch {trend:+.2f}",
-                holds=bool(trained.max() > first and last < trained.max() and trend < 0),
+                **judged(
+                    trained.max() > first, last < trained.max() and trend < 0, on=[points.loc[1:]], trend=True
+                ),
             )
 
 
@@ -60,7 +63,8 @@ def _adversarial(tables: Mapping[str, pd.DataFrame]) -> Iterator[Claim]:
     )
     for standard, adversarial, quantity, published in pairs:
         for split in ("train", "test"):
-            one, other = (_trend(tables[figure], quantity, split=split) for figure in (standard, adversarial))
+            points = [_trend(tables[figure], quantity, split=split) for figure in (standard, adversarial)]
+            one, other = (each["mean"] for each in points)
             kept = [margin.iloc[-1] / margin.loc[1:].max() for margin in (one, other)]
             ratio = other.iloc[-1] / one.iloc[-1]
             yield Claim(
@@ -71,9 +75,10 @@ def _adversarial(tables: Mapping[str, pd.DataFrame]) -> Iterator[Claim]:
                 published=published,
                 measured=f"{ratio:.2f} times that of standard training at epoch {other.index[-1]}; "
                 f"{kept[1]:.0%} of its peak, standard training {kept[0]:.0%}",
-                holds=bool(ratio > 1 and kept[1] > kept[0]),
+                **judged(ratio > 1, kept[1] > kept[0], on=[each.loc[1:] for each in points], trend=True),
             )
-    margin = _trend(tables["fig09"], "dinf", split="test")
+    points = _trend(tables["fig09"], "dinf", split="test")
+    margin = points["mean"]
     rise = margin.iloc[-1] / margin.loc[1]
     yield Claim(
         claim="2-fig09-dinf-test",
@@ -81,7 +86,7 @@ def _adversarial(tables: Mapping[str, pd.DataFrame]) -> Iterator[Claim]:
         figure="fig09",
         published="steadily increasing",
         measured=f"{margin.loc[1]:.3g} at epoch 1, {margin.iloc[-1]:.3g} at epoch {margin.index[-1]}",
-        holds=bool(rise > 1),
+        **judged(rise > 1, on=[points.loc[1:]], trend=True),
     )
 
 
@@ -95,8 +100,10 @@ def _incorrect(tables: Mapping[str, pd.DataFrame]) -> Iterator[Claim]:
         ("fig10", "dinf", "second dense network, standard training"),
     )
     for figure, quantity, where in places:
-        correct = _trend(tables[figure], quantity, correctness="correct").loc[1:]
-        incorrect = _trend(tables[figure], quantity, correctness="incorrect").loc[1:]
+        points = [
+            _trend(tables[figure], quantity, correctness=group).loc[1:] for group in ("correct", "incorrect")
+        ]
+        correct, incorrect = (each["mean"] for each in points)
         ratio = incorrect / correct
         start, end = incorrect.iloc[0], incorrect.iloc[-1]
         yield Claim(
@@ -107,7 +114,7 @@ def _incorrect(tables: Mapping[str, pd.DataFrame]) -> Iterator[Claim]:
             published="significantly closer, decreasing over training",
             measured=f"{ratio.iloc[-1]:.0%} of the distance of correct ones at epoch {ratio.index[-1]} "
             f"(at most {ratio.max():.0%}); incorrect ones from {start:.3g} at epoch 1 to {end:.3g}",
-            holds=bool(ratio.max() < 1 and end < start),
+            **judged(ratio.max() < 1, end < start, on=points, trend=True),
         )
 
 
@@ -116,6 +123,7 @@ def _stay_incorrect(tables: Mapping[str, pd.DataFrame]) -> Iterator[Claim]:
     flow = tables["fig05"]
     stays = flow[(flow["from"] == "incorrect") & (flow["to"] == "incorrect")].set_index("epoch_to")
     share = stays["share_of_to_percent"]
+    points = stays.assign(mean=share).drop(columns="images", errors="ignore")
     yield Claim(
         claim="3-fig05",
         statement="CNN, standard training, training images: the majority of the incorrect images of an epoch "
@@ -123,14 +131,13 @@ def _stay_incorrect(tables: Mapping[str, pd.DataFrame]) -> Iterator[Claim]:
         figure="fig05",
         published="the majority",
         measured=", ".join(f"{value:.0f} % at epoch {epoch}" for epoch, value in share.items()),
-        holds=bool((share > 50).all()),
+        **judged((share.dropna() > 50).all(), on=[points]),
     )
 
 
-def _trend(table: pd.DataFrame, quantity: str, **where: str) -> pd.Series:
-    """Means by epoch of the figure's own run (a model that was trained elsewhere has no epoch)."""
+def _trend(table: pd.DataFrame, quantity: str, **where: str) -> pd.DataFrame:
+    """Rows by epoch of the figure's own run (a model that was trained elsewhere has no epoch)."""
     rows = table[(table["quantity"] == quantity) & table["epoch"].notna()]
     for column, value in where.items():
         rows = rows[rows[column] == value]
-    means = rows.set_index(rows["epoch"].astype(int))["mean"].sort_index()
-    return means.rename(quantity)
+    return rows.set_index(rows["epoch"].astype(int)).sort_index()

@@ -4,12 +4,13 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
-from marginalia.claims import Claim
+from marginalia.claims import Claim, judged
 
 MINIMUM, AVERAGE = "minimum_margin", "average_absolute_margin"
 NETWORKS = {"fig02": "CIFAR-10", "fig06": "MNIST"}
 METHODS = {"DD": "Deep Defense", "Adv": "adversarial training", "Std": "standard training"}
 GAINS = {"LR": "2 to 3 times", "MLP": "2 to 3 times", "CNN": "1.5 to 2 times"}
+CLEAN = "clean_accuracy_percent"
 CLOSE = 2.0  # percentage points within which one attack approximates another
 
 
@@ -47,7 +48,7 @@ def _case_study(figure: str, table: pd.DataFrame) -> Iterator[Claim]:
             published="approaches that of the SVM" if quantity == MINIMUM else "keeps decreasing",
             measured=f"{first:.3g} at epoch {margin.index[0]}, {last:.3g} at epoch {margin.index[-1]}; "
             f"SVM {svm:.3g}",
-            holds=bool(grows if quantity == MINIMUM else last < first),
+            **judged(grows if quantity == MINIMUM else last < first),
         )
 
 
@@ -61,7 +62,7 @@ def _errors_of_the_case_study(figure: str, table: pd.DataFrame) -> Iterator[Clai
         figure=figure,
         published="zero",
         measured=f"{train.iloc[-1]:.3g} % at epoch {train.index[-1]}",
-        holds=bool(train.iloc[-1] == 0),
+        **judged(train.iloc[-1] == 0),
     )
     for split, rows in errors.groupby("split", sort=False):
         yield _never_rises(
@@ -71,9 +72,10 @@ def _errors_of_the_case_study(figure: str, table: pd.DataFrame) -> Iterator[Clai
 
 def _trade_off(figure: str, table: pd.DataFrame) -> Iterator[Claim]:
     """Section 5.2, appendix C: in training the minimum margin rises and the average margin falls."""
-    for (model, split, quantity), margin in _curves(table, ["model", "split", "quantity"]):
+    for (model, split, quantity), points in _curves(table, ["model", "split", "quantity"]):
         if quantity not in (MINIMUM, AVERAGE):
             continue
+        margin = points["mean"]
         first, last = margin.iloc[0], margin.iloc[-1]
         rises = quantity == MINIMUM
         exception = " (but for small changes of this one)" if (figure, model) == ("fig06", "CNN") else ""
@@ -84,21 +86,22 @@ def _trade_off(figure: str, table: pd.DataFrame) -> Iterator[Claim]:
             figure=figure,
             published=f"keeps {'increasing' if rises else 'decreasing'}{'' if rises else exception}",
             measured=f"{first:.3g} at epoch {margin.index[0]}, {last:.3g} at epoch {margin.index[-1]}",
-            holds=bool(last > first if rises else last < first),
+            **judged(last > first if rises else last < first, on=[_ends(points)], trend=True),
         )
 
 
 def _gains(figure: str, table: pd.DataFrame) -> Iterator[Claim]:
     """Section 5.3: the regularizer raises the average margin."""
     last = {
-        key: margin.iloc[-1]
-        for key, margin in _curves(
+        key: points.iloc[-1:]
+        for key, points in _curves(
             table[table["quantity"] == AVERAGE], ["data_role", "model", "split", "method"]
         )
     }
     for data, model, split, method in last:
         if method == "standard" and split == "test":
-            standard, amr = last[data, model, split, "standard"], last[data, model, split, "amr"]
+            points = [last[data, model, split, "standard"], last[data, model, split, "amr"]]
+            standard, amr = (each["mean"].iloc[0] for each in points)
             yield Claim(
                 claim=f"{figure}-{data}-{model}",
                 statement=f"{data}, {model}, test images: AMR ends with a greater average margin than "
@@ -106,27 +109,31 @@ def _gains(figure: str, table: pd.DataFrame) -> Iterator[Claim]:
                 figure=figure,
                 published=GAINS[model],
                 measured=f"{standard:.3g} and {amr:.3g}: {amr / standard:.2f} times",
-                holds=bool(amr > standard),
+                **judged(amr > standard, on=points),
             )
 
 
 def _errors(figure: str, table: pd.DataFrame) -> Iterator[Claim]:
     """Appendix B: the test errors never increase."""
     errors = table[(table["quantity"] == "error_percent") & (table["split"] == "test")]
-    for (data, model), error in _curves(errors, ["data_role", "model"]):
-        yield _never_rises(figure, f"{data}, {model}, test", error)
+    for (data, model), points in _curves(errors, ["data_role", "model"]):
+        last = points.iloc[-1:].assign(accuracy_percent=100 - points["mean"])
+        yield _never_rises(figure, f"{data}, {model}, test", points["mean"], on=[last])
 
 
 def _regularizer(figure: str, table: pd.DataFrame) -> Iterator[Claim]:
     """Table 1: AMR against standard training and LCR, by the paper's attack and by an honest one."""
     for (data, model), rows in _networks(table):
         robust, margin = _by_method(rows, "robust_accuracy_percent"), _by_method(rows, "average_margin")
+        learned = {method: _points(rows, method, CLEAN, "ours") for method in rows["method"].unique()}
         for attack in ("ours", "audited"):
             for other, radii in (("Std", "every radius"), ("LCR", "the greatest radius")):
                 if {"AMR", other} <= set(robust[attack]):
-                    yield _more_robust(figure, f"{data}-{model}", attack, "AMR", other, radii, robust)
+                    on = [learned[name] for name in ("AMR", other)]
+                    yield _more_robust(figure, f"{data}-{model}", attack, "AMR", other, radii, robust, on)
             if {"AMR", "Std"} <= set(margin[attack]):
                 (standard,), (amr,) = margin[attack]["Std"], margin[attack]["AMR"]
+                on = [_points(rows, method, "average_margin", attack) for method in ("Std", "AMR")]
                 paper = [margin["published"][method].iloc[0] for method in ("Std", "AMR")]
                 yield Claim(
                     claim=f"{figure}-{data}-{model}-margin-{attack}",
@@ -135,23 +142,27 @@ def _regularizer(figure: str, table: pd.DataFrame) -> Iterator[Claim]:
                     figure=figure,
                     published=f"{paper[0]:.2f} to {paper[1]:.2f}",
                     measured=f"{standard:.2f} to {amr:.2f}",
-                    holds=bool(amr > standard),
+                    **judged(amr > standard, on=on),
                 )
-        yield from _attack_is_strong(figure, f"{data}-{model}", robust)
+        yield from _attack_is_strong(figure, f"{data}-{model}", robust, learned)
 
 
 def _methods(figure: str, table: pd.DataFrame) -> Iterator[Claim]:
     """Table 2: AMR against the other methods."""
     for (data, model), rows in _networks(table):
         robust = _by_method(rows, "robust_accuracy_percent")
+        learned = {method: _points(rows, method, CLEAN, "ours") for method in rows["method"].unique()}
         for attack in ("ours", "audited"):
             for other, radii in (("Std", "every radius"), ("MMR", "every radius")):
                 if {"AMR", other} <= set(robust[attack]):
-                    yield _more_robust(figure, f"{data}-{model}", attack, "AMR", other, radii, robust)
-        yield from _attack_is_strong(figure, f"{data}-{model}", robust)
+                    on = [learned[name] for name in ("AMR", other)]
+                    yield _more_robust(figure, f"{data}-{model}", attack, "AMR", other, radii, robust, on)
+        yield from _attack_is_strong(figure, f"{data}-{model}", robust, learned)
 
 
-def _attack_is_strong(figure: str, network: str, robust: dict[str, dict[str, pd.Series]]) -> Iterator[Claim]:
+def _attack_is_strong(
+    figure: str, network: str, robust: dict[str, dict[str, pd.Series]], learned: dict[str, pd.DataFrame]
+) -> Iterator[Claim]:
     """Section 5.3: PGD's success is a good approximation of robust accuracy."""
     for method, ours in robust["ours"].items():
         gap = (ours - robust["audited"][method]).dropna()
@@ -164,7 +175,7 @@ def _attack_is_strong(figure: str, network: str, robust: dict[str, dict[str, pd.
                 published="a good approximation",
                 measured=f"at most {gap.max():.1f} points above an attack that masked gradients do not fool, "
                 f"at radius {gap.idxmax():g}",
-                holds=bool(gap.max() <= CLOSE),
+                **judged(gap.max() <= CLOSE, on=[learned[method]]),
             )
 
 
@@ -176,6 +187,7 @@ def _more_robust(
     worse: str,
     radii: str,
     robust: dict[str, dict[str, pd.Series]],
+    on: list[pd.DataFrame],
 ) -> Claim:
     gain = (robust[attack][better] - robust[attack][worse]).dropna()
     if radii == "the greatest radius":
@@ -188,11 +200,11 @@ def _more_robust(
         figure=figure,
         published=_listed(published),
         measured=_listed(gain),
-        holds=bool((gain > 0).all()),
+        **judged(*(gain > 0), on=on),
     )
 
 
-def _never_rises(figure: str, subject: str, error: pd.Series) -> Claim:
+def _never_rises(figure: str, subject: str, error: pd.Series, on: list[pd.DataFrame] | None = None) -> Claim:
     change = error.diff()
     rises = change[change > 0]
     worst = f", the greatest by {rises.max():.2g} points at epoch {rises.idxmax()}" if len(rises) else ""
@@ -202,15 +214,30 @@ def _never_rises(figure: str, subject: str, error: pd.Series) -> Claim:
         figure=figure,
         published="never",
         measured=f"{len(rises)} rises over {len(error)} epochs{worst}",
-        holds=not len(rises),
+        **judged(not len(rises), on=on),
     )
 
 
-def _curves(table: pd.DataFrame, by: list[str]) -> Iterator[tuple[tuple, pd.Series]]:
-    """Means over epochs of each group; a checkpoint that was trained elsewhere has no epoch."""
+def _curves(table: pd.DataFrame, by: list[str]) -> Iterator[tuple[tuple, pd.DataFrame]]:
+    """Rows by epoch of each group, without the initialization; an external checkpoint has no epoch."""
     for key, rows in table[table["epoch"].notna()].groupby(by, sort=False):
         rows = rows[rows["epoch"] > 0]
-        yield key, rows.set_index(rows["epoch"].astype(int))["mean"].sort_index()
+        yield key, rows.set_index(rows["epoch"].astype(int)).sort_index()
+
+
+def _ends(points: pd.DataFrame) -> pd.DataFrame:
+    """The first and the last epoch."""
+    return points[points.index.isin([points.index[0], points.index[-1]])]
+
+
+def _points(rows: pd.DataFrame, method: str, quantity: str, column: str) -> pd.DataFrame:
+    """The numbers of a method in one column of a table, as :func:`judged` takes them."""
+    rows = rows[rows["method"] == method]
+    clean = rows.loc[rows["quantity"] == CLEAN, "ours"]
+    accuracy = clean.iloc[0] if len(clean) else float("nan")
+    points = rows[rows["quantity"] == quantity].assign(accuracy_percent=accuracy)
+    points["mean"] = points[column]
+    return points if column == "ours" else points.drop(columns="capped", errors="ignore")
 
 
 def _networks(table: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:

@@ -1,6 +1,11 @@
 """Estimators, a file each: ``measure(model, images, labels, **settings)`` returns columns of a measurement.
 
 ``model`` is in eval mode, ``images`` are ``[N, C, H, W]`` in [0, 1], ``labels`` ``[N]``, all on one device.
-Each column is an array of N entries, in the order of the images. ``generator``, where an estimator takes it,
-is seeded by the caller and is no setting of the configuration.
+Each column is an array of N entries, in the order of the images. Where an image has K rows, columns that
+differ from row to row are ``[N, K]``, those of the kind that tells the rows apart too, and ``KEYS`` in the
+module names these, such as ``KEYS = ("subspace",)``. A boolean column ``capped`` marks distances that are the
+greatest that the estimator gives.
+
+Parameters that the caller gives, and no configuration: ``generator``, seeded, for random numbers; ``facts``,
+what the data know of themselves (:class:`marginalia.dataset.Dataset`).
 """

@@ -16,6 +16,10 @@ def measure(
     radius: float = 5.0,
     halvings: int = 10,
 ) -> dict[str, np.ndarray]:
-    """Columns ``prediction``, ``correct`` and ``certified``, the radius proven (pixel units)."""
-    bound = certified_bound(model, images, norm=norm, radius=radius, halvings=halvings)
-    return {**predict(model, images, labels), "certified": bound.cpu().numpy()}
+    """Columns ``prediction``, ``correct``, ``certified``, the radius proven (pixel units), and ``capped``.
+
+    A radius that is ``capped`` is the greatest looked at: of the margin it says only that it is at least
+    that.
+    """
+    bound = certified_bound(model, images, norm=norm, radius=radius, halvings=halvings).cpu().numpy()
+    return {**predict(model, images, labels), "certified": bound, "capped": bound >= np.float32(radius)}

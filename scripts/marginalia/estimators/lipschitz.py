@@ -17,6 +17,9 @@ def measure(
     samples: int = 51200,
     generator: torch.Generator | None = None,
 ) -> dict[str, np.ndarray]:
-    """Columns ``prediction``, ``correct`` and ``lipschitz``, the bound (l2, pixel units)."""
-    bound = lipschitz_bound(model, images, radius=radius, samples=samples, generator=generator)
-    return {**predict(model, images, labels), "lipschitz": bound.cpu().numpy()}
+    """Columns ``prediction``, ``correct``, ``lipschitz``, the bound (l2, pixel units), and ``capped``.
+
+    A bound that is ``capped`` is the radius: of the margin it says only that it is at least that.
+    """
+    bound = lipschitz_bound(model, images, radius=radius, samples=samples, generator=generator).cpu().numpy()
+    return {**predict(model, images, labels), "lipschitz": bound, "capped": bound >= np.float32(radius)}

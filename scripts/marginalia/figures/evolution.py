@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 
 from marginalia.figures import alluvial, panels, style
 from marginalia.measurements import provenance
-from marginalia.measurements.statistics import SUMMARY, check_epochs, summarize, summarize_errors
+from marginalia.measurements.provenance import thousands
+from marginalia.measurements.statistics import SUMMARY, cap, check_epochs, summarize, summarize_errors
 
 Plot = tuple[Figure, pd.DataFrame]
 Models = dict[str, pd.DataFrame] | None
@@ -20,7 +21,15 @@ TITLES = {
     "error_percent": "Training and test error",
     "d2": "Average $\\ell_2$ margin",
     "dinf": "Average $\\ell_\\infty$ margin",
+    "d1": "Average $\\ell_1$ margin",
+    "linear_1": "Average exact $\\ell_1$ margin",
+    "linear_2": "Average exact $\\ell_2$ margin",
+    "linear_inf": "Average exact $\\ell_\\infty$ margin",
+    "minimum_norm": "Average distance to an attack",
+    "lipschitz": "Average Lipschitz bound",
+    "certified": "Average certified radius",
 }
+COLUMNS = 3  # panels side by side
 
 
 def curves(
@@ -34,9 +43,17 @@ def curves(
 
     A model trained elsewhere is a horizontal line in the margins' panels: the average of its test images.
 
+    Args:
+        subject: what the heading says.
+        margins: the measurements.
+        history: loss and error after every epoch.
+        columns: the distances; "error_percent" draws that of the images measured.
+        external: measurements of models trained elsewhere, by name.
+
     Returns:
         The figure, and a table with a row for each point: run, epoch (missing for external models), split,
-        and the columns of :func:`marginalia.measurements.statistics.summarize`.
+        the columns of :func:`marginalia.measurements.statistics.summarize`, and those of
+        :func:`marginalia.measurements.provenance.with_accuracy`.
     """
     splits = ["train", "test"]
     summaries = [summarize(margins, column, "split", splits) for column in columns]
@@ -50,12 +67,15 @@ def curves(
     measured = [margins, *(external or {}).values()]
 
     with style.theme():
-        figure, axes = style.panels(1, len(summaries), height=2.4)
-        for panel, rows in zip(axes.flat, summaries, strict=True):
+        count = -(-len(summaries) // COLUMNS)
+        figure, axes = style.panels(count, min(COLUMNS, len(summaries)), height=2.4 * count)
+        for panel in axes.flat[len(summaries) :]:
+            panel.set_visible(False)
+        for panel, rows in zip(axes.flat, summaries, strict=False):
             quantity = rows["quantity"].iloc[0]
             panel.set_title(TITLES[quantity])
             panels.trend(panel, rows, "split")
-            style.epoch_axis(panel, rows["not_found"].sum(), rows["images"].sum())
+            style.epoch_axis(panel, rows, cap([margins]))
             if quantity == "error_percent":
                 style.error_axis(panel, rows["mean"].to_numpy(float))
                 continue
@@ -66,23 +86,26 @@ def curves(
             panel.set_ylabel(style.LABELS[quantity])
         entries = panels.trend_entries(pd.concat(summaries), "split", style.SPLITS)
         for name, model in models.items():
-            missing = model["not_found"].sum()
-            note = f", {style.thousands(missing)} not found" if missing else ""
+            missing, at_cap = model["not_found"].sum(), model["capped"].sum()
+            note = f", {thousands(missing)} not found" if missing else ""
+            note += f", {thousands(at_cap)} at the cap" if at_cap else ""
             entries.append(style.line(looks[name], f"{name} (test images{note})"))
         panels.frame(figure, subject, measured, entries, provenance.images([margins]))
 
-    own = [table.assign(run=provenance.run(margins)) for table in summaries]
+    own = pd.concat(summaries).assign(run=provenance.run(margins))
     theirs = [table.assign(run=name, epoch=pd.NA) for name, table in models.items()]
-    table = pd.concat([*own, *theirs], ignore_index=True).astype({"epoch": "Int64", "images": "Int64"})
-    return figure, table[["run", "epoch", "split", *SUMMARY]]
+    table = pd.concat([provenance.with_accuracy(own, margins), *theirs], ignore_index=True)
+    table = table.astype({"epoch": "Int64", "images": "Int64"})
+    return figure, table[["run", "epoch", "split", *SUMMARY, *provenance.ACCURACY]]
 
 
 def by_correctness(subject: str, margins: pd.DataFrame, columns: Sequence[str]) -> Plot:
     """Average margins of the test images that are classified correctly, and of the others, over epochs.
 
     Returns:
-        The figure, and a table with a row for each point: epoch, correctness, and the columns of
-        :func:`marginalia.measurements.statistics.summarize`.
+        The figure, and a table with a row for each point: epoch, correctness, the columns of
+        :func:`marginalia.measurements.statistics.summarize`, and those of
+        :func:`marginalia.measurements.provenance.with_accuracy`.
     """
     groups = list(alluvial.NAMES.values())
     test = _with_correctness(margins[margins["split"] == "test"])
@@ -93,15 +116,15 @@ def by_correctness(subject: str, margins: pd.DataFrame, columns: Sequence[str]) 
         for panel, column, rows in zip(axes.flat, columns, summaries, strict=True):
             panel.set_title(TITLES[column])
             panels.trend(panel, rows, "correctness")
-            style.epoch_axis(panel, rows["not_found"].sum(), rows["images"].sum())
+            style.epoch_axis(panel, rows, cap([margins]))
             panel.set_ylim(bottom=0)
             panel.set_ylabel(style.LABELS[column])
         labels = {group: f"{group} ({_range(summaries[0], group)})" for group in groups}
         entries = panels.trend_entries(pd.concat(summaries), "correctness", labels)
         panels.frame(figure, subject, [margins], entries, provenance.images([test], "test images"))
 
-    table = pd.concat(summaries, ignore_index=True)
-    return figure, table[["epoch", "correctness", *SUMMARY]]
+    table = provenance.with_accuracy(pd.concat(summaries, ignore_index=True), margins)
+    return figure, table[["epoch", "correctness", *SUMMARY, *provenance.ACCURACY]]
 
 
 def distributions(
@@ -145,7 +168,7 @@ def distributions(
                     rows = _distribution(distances, edges)
                     panels.histogram(panel, rows, role)
                     drawn.append(rows.assign(training=training, epoch=epoch, correctness=role))
-                    labels[role] = f"{role}, n = {style.thousands(len(distances))}"
+                    labels[role] = f"{role}, n = {thousands(len(distances))}"
                 panels.histogram_legend(panel, labels)
                 panel.set_title(f"{training}, epoch {epoch}", pad=23)
                 note = style.not_found_note(images[column].isna().sum(), len(images))
@@ -175,7 +198,8 @@ def flow(subject: str, predictions: pd.DataFrame, epochs: Sequence[int] | None) 
         epochs: two or more; None for all in the table.
 
     Returns:
-        The figure, and the table of :func:`marginalia.figures.alluvial.count_flow`.
+        The figure, and the table of :func:`marginalia.figures.alluvial.count_flow` with the columns of
+        :func:`marginalia.measurements.provenance.with_accuracy`, of the training images at ``epoch_to``.
 
     Raises:
         ValueError: an epoch was not measured, or there are fewer than two.
@@ -198,7 +222,7 @@ def flow(subject: str, predictions: pd.DataFrame, epochs: Sequence[int] | None) 
         states = alluvial.NAMES.values()
         entries = [panels.patch(state, f"{state}, and the ribbons that start there") for state in states]
         panels.frame(figure, subject, [predictions], entries, provenance.images([train], "training images"))
-    return figure, table
+    return figure, provenance.with_accuracy(table, predictions, "train", "epoch_to")
 
 
 def _with_correctness(measurements: pd.DataFrame) -> pd.DataFrame:
@@ -207,7 +231,7 @@ def _with_correctness(measurements: pd.DataFrame) -> pd.DataFrame:
 
 def _range(rows: pd.DataFrame, group: str) -> str:
     images = rows.loc[rows["correctness"] == group, "images"]
-    low, high = style.thousands(images.min()), style.thousands(images.max())
+    low, high = thousands(images.min()), thousands(images.max())
     return f"n = {high}" if low == high else f"n = {low} to {high}"
 
 

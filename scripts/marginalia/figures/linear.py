@@ -14,6 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from marginalia.figures import panels, style
 from marginalia.measurements import provenance
+from marginalia.measurements.provenance import thousands
 
 Plot = tuple[Figure, pd.DataFrame]
 
@@ -47,7 +48,7 @@ def margins(curves: pd.DataFrame, svm: pd.DataFrame) -> Plot:
     late = start is not None and start < curves["epoch"].max()
     shown = [(MINIMUM, "Minimum margin", 1), (AVERAGE, "Average margin", 1)]
     if late:
-        shown.insert(1, (MINIMUM, f"From epoch {style.thousands(start)} on", start))
+        shown.insert(1, (MINIMUM, f"From epoch {thousands(start)} on", start))
 
     with style.theme():
         figure, axes = style.panels(1, len(shown), height=2.5)
@@ -86,7 +87,7 @@ def histograms(logistic: pd.DataFrame, svm: pd.DataFrame) -> Plot:
         figure.set_figwidth(style.WIDTH)
         for panel, (model, epoch, images) in zip(axes.flat, groups, strict=False):
             rows = panels.signed_histogram(panel, images["margin"], edges, "train")
-            panel.set_title("hard-margin SVM" if epoch is None else f"epoch {style.thousands(epoch)}")
+            panel.set_title("hard-margin SVM" if epoch is None else f"epoch {thousands(epoch)}")
             note = "\n".join(panels.signed_note(images["margin"]))
             place = {"transform": panel.transAxes, "ha": "right", "va": "top", "fontsize": 7}
             backing = {"facecolor": "white", "alpha": 0.85, "linewidth": 0, "pad": 1}
@@ -102,7 +103,7 @@ def histograms(logistic: pd.DataFrame, svm: pd.DataFrame) -> Plot:
             panel.set_ylabel("training images (%)")
         axes[0, 0].set_xlim(edges[0], edges[-1])
         entries = panels.signed_entries(["train"])
-        counted = f"{style.thousands(len(svm))} training images"
+        counted = f"{thousands(len(svm))} training images"
         _frame(figure, [logistic, svm], entries, counted, "distributions of the margin")
 
     table = pd.concat(drawn, ignore_index=True).astype({"epoch": "Int64"})
@@ -261,7 +262,7 @@ def _log_epochs(axes: Axes, first: int, last: int) -> None:
     axes.set_xlabel("epoch, logarithmic")
     if last < 50 * first:
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda epoch, _: style.thousands(round(epoch))))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda epoch, _: thousands(round(epoch))))
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
@@ -273,7 +274,7 @@ def _mark(axes: Axes, epoch: int | None) -> None:
 def _mark_entry(epoch: int | None) -> list[Artist]:
     if epoch is None:
         return []
-    return [style.plain_line(SEPARATED, f"training error zero from epoch {style.thousands(epoch)} on")]
+    return [style.plain_line(SEPARATED, f"training error zero from epoch {thousands(epoch)} on")]
 
 
 def _picture(axes: Axes, pixels: Sequence[float], shape: Sequence[int]) -> None:
@@ -288,7 +289,7 @@ def _picture(axes: Axes, pixels: Sequence[float], shape: Sequence[int]) -> None:
 
 
 def _stage(model: str, epoch: int | None) -> str:
-    return {"svm": "SVM", "original": "image"}.get(model, f"epoch {style.thousands(epoch or 0)}")
+    return {"svm": "SVM", "original": "image"}.get(model, f"epoch {thousands(epoch or 0)}")
 
 
 def _is_digit(image: dict) -> bool:
@@ -317,7 +318,7 @@ def _epochs(table: pd.DataFrame) -> list[int]:
 
 def _images(table: pd.DataFrame) -> str:
     counts = table.groupby("split").size()
-    return f"{style.thousands(counts['train'])} training and {style.thousands(counts['test'])} test images"
+    return f"{thousands(counts['train'])} training and {thousands(counts['test'])} test images"
 
 
 def _frame(

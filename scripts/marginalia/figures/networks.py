@@ -19,8 +19,10 @@ from marginalia.figures import panels, style
 from marginalia.figures.evolution import Models, Plot
 from marginalia.figures.linear import AVERAGE, LABELS, MINIMUM, SIGNED
 from marginalia.measurements import provenance
+from marginalia.measurements.provenance import thousands
 from marginalia.measurements.statistics import (
     SUMMARY,
+    cap,
     check_epochs,
     summarize,
     summarize_errors,
@@ -33,8 +35,8 @@ Tables = Mapping[Place, pd.DataFrame]
 METHODS = {"standard": "standard training", "amr": "average margin regularizer"}
 TITLES = {AVERAGE: "average margin", MINIMUM: "minimum margin"}
 KEYS = ["data", "data_role", "run", "model", "method", "epoch", "split"]
-POINT = [*KEYS, *(column for column in SUMMARY if column != "not_found"), "drawn"]
-BAR = [*KEYS, "drawn", "from", "to", "images", "share_percent", "seeds"]
+POINT = [*KEYS, *(column for column in SUMMARY if column != "not_found"), "drawn", *provenance.ACCURACY]
+BAR = [*KEYS, "drawn", "from", "to", "images", "share_percent", "seeds", "capped"]
 COLUMNS = 5  # epochs of the distributions, where none are asked for
 ZERO = style.Look("0.55", "-", "")
 ABOVE = {"xycoords": "axes fraction", "textcoords": "offset points", "fontsize": 8.5}  # above the title
@@ -50,8 +52,9 @@ def trade_off(standard: Tables, external: Models = None) -> Plot:
     Returns:
         The figure, and a table with a row a point: data, data_role, run, model, method and epoch (both
         missing for external models), split, the columns of
-        :func:`~marginalia.measurements.statistics.summarize`, drawn. The average of m itself has rows, but
-        is not drawn.
+        :func:`~marginalia.measurements.statistics.summarize`, drawn, and the columns of
+        :func:`~marginalia.measurements.provenance.with_accuracy`. The average of m itself has rows, but is
+        not drawn.
     """
     table = _summaries({"standard": standard}, external)
     looks = _looks(table)
@@ -63,12 +66,12 @@ def trade_off(standard: Tables, external: Models = None) -> Plot:
                 panels.trend(panel, rows[rows["method"].notna()], "split")
                 _lines(panel, rows, looks)
                 panel.set_title(f"{place[1]}: {TITLES[quantity]}")
-                style.epoch_axis(panel)
+                style.epoch_axis(panel, rows[rows["method"].notna()], cap([standard[place]]))
             column[0].set_ylim(bottom=0)
             column[1].axhline(0, color=ZERO.colour, linewidth=THIN, zorder=1)
         for panel, quantity in zip(axes[:, 0], TITLES, strict=True):
             panel.set_ylabel(LABELS[quantity])
-        entries = panels.trend_entries(table, "split", style.SPLITS) + _entries(looks)
+        entries = panels.trend_entries(table, "split", style.SPLITS) + _entries(looks, table)
         subject = f"Average and minimum margin, {METHODS['standard']}"
         _frame(figure, subject, standard.values(), entries, [external[name] for name in looks])
     return figure, _tidy(table.assign(drawn=table["quantity"].isin(TITLES)), POINT)
@@ -87,9 +90,8 @@ def regularized(standard: Tables, amr: Tables, external: Models = None) -> Plot:
     table["drawn"] = table["quantity"] == AVERAGE
     drawn = table[table["drawn"]]
     looks = _looks(table)
-    titles = {role: ", ".join(rows["data"].unique()) for role, rows in table.groupby("role", sort=False)}
     with style.theme():
-        figure, axes = _grid(standard, titles)
+        figure, axes = _grid(standard, _titles(standard))
         for panel, place in zip(axes.flat, standard, strict=True):
             rows = drawn[_at(drawn, place)]
             own = rows[rows["method"].notna()]
@@ -99,45 +101,40 @@ def regularized(standard: Tables, amr: Tables, external: Models = None) -> Plot:
                 panel.plot(part["epoch"].to_numpy(float), part["mean"], linewidth=THIN, **line)
             _lines(panel, rows, looks)
             panel.set_ylim(bottom=0)
-            style.epoch_axis(panel)
+            style.epoch_axis(panel, own, cap([standard[place], amr[place]]))
         for panel in axes[:, 0]:
             panel.set_ylabel(LABELS[AVERAGE])
-        entries = panels.trend_entries(drawn[drawn["method"].notna()], "method", METHODS) + _entries(looks)
+        entries = panels.trend_entries(drawn[drawn["method"].notna()], "method", METHODS)
+        entries += _entries(looks, table)
         subject = "Average margin of test images (thin lines: of training images)"
         measured = [*standard.values(), *amr.values()]
         _frame(figure, subject, measured, entries, [external[name] for name in looks])
     return figure, _tidy(table, POINT)
 
 
-def training(histories: Tables, measured: Mapping[str, pd.DataFrame]) -> Plot:
+def training(histories: Tables) -> Plot:
     """Training and test error over epochs with standard training: rows data, columns models.
 
-    Args:
-        histories: of the runs.
-        measured: by role, a measurement on the same data: histories carry no provenance.
-
     Returns:
-        The figure, and a table with the columns of that of :func:`trade_off`, run left out. Quantities are
-        error_percent, and loss (nats), which is not drawn; images are missing.
+        The figure, and a table with the columns of that of :func:`trade_off`. Quantities are error_percent,
+        and loss (nats), which is not drawn; images are missing, and so is the accuracy.
     """
-    titles = {role: provenance.data([table]) or role for role, table in measured.items()}
     rows = []
     with style.theme():
-        figure, axes = _grid(histories, titles)
+        figure, axes = _grid(histories, _titles(histories))
         for panel, (place, history) in zip(axes.flat, histories.items(), strict=True):
             errors, loss = summarize_errors(history), summarize_history(history, "loss")
             panels.trend(panel, errors, "split")
             style.error_axis(panel, errors["mean"].to_numpy(float))
             style.epoch_axis(panel)
             for part in (errors.assign(drawn=True), loss.assign(drawn=False)):
-                names = {"data": titles[place[0]], "role": place[0], "model": place[1], "method": "standard"}
-                rows.append(part.assign(**names))
+                part = part.assign(accuracy_percent=np.nan, chance_percent=provenance.chance_percent(history))
+                rows.append(_labelled(part, history, place, "standard"))
         table = pd.concat(rows)
         entries = panels.trend_entries(table, "split", style.SPLITS)
-        seeds = set().union(*(history["seed"] for history in histories.values()))
         subject = f"Training and test error, {METHODS['standard']}"
-        panels.frame(figure, subject, [_of_all_runs(measured.values(), seeds)], entries, "whole splits")
-    return figure, _tidy(table, [column for column in POINT if column != "run"])
+        panels.frame(figure, subject, list(histories.values()), entries, "whole splits")
+    return figure, _tidy(table, POINT)
 
 
 def histograms(standard: Tables, epochs: Sequence[int] | None = None) -> Plot:
@@ -152,8 +149,8 @@ def histograms(standard: Tables, epochs: Sequence[int] | None = None) -> Plot:
 
     Returns:
         The figure, and a table: data, data_role, run, model, method, epoch, split, drawn ("bar", "minimum",
-        "mean"), from, to (edges of the bin, or the margin twice), images, share_percent, seeds. The mean is
-        that of abs(m).
+        "mean"), from, to (edges of the bin, or the margin twice), images, share_percent, seeds, capped (in
+        the row "mean"). The mean is that of abs(m).
 
     Raises:
         ValueError: an epoch was not measured.
@@ -191,16 +188,21 @@ def _distributions(axes: np.ndarray, table: pd.DataFrame, model: str, epochs: Se
             images = table[(table["epoch"] == epoch) & (table["split"] == split)]
             rows = panels.signed_histogram(panel, images["margin"], edges, split)
             least, mean, wrong = panels.signed_note(images["margin"])
+            at_cap = int(images["capped"].sum()) if "capped" in images else 0
+            if at_cap:
+                least += f", {thousands(at_cap)} at the cap"
             panel.set_title(f"{least}\n{mean}, {wrong}", fontsize=6, pad=2)
             panel.axvline(0, color=ZERO.colour, linewidth=THIN, zorder=1)
             panel.set_xlim(edges[0], edges[-1])
             panel.xaxis.set_major_locator(MaxNLocator(3))
-            drawn.append(rows.assign(epoch=epoch, split=split, seeds=images["seed"].nunique()))
+            capped = np.where(rows["drawn"] == "mean", float(at_cap), np.nan)
+            seeds = images["seed"].nunique()
+            drawn.append(rows.assign(epoch=epoch, split=split, seeds=seeds, capped=capped))
         for panel in row[len(epochs) :]:
             panel.set_visible(False)
         row[0].set_ylabel(f"{model}, {split}\nimages (%)")
     for panel, epoch in zip(axes[0], epochs, strict=False):
-        panel.annotate(f"epoch {style.thousands(epoch)}", (0, 1), (0, 21), **ABOVE)
+        panel.annotate(f"epoch {thousands(epoch)}", (0, 1), (0, 21), **ABOVE)
         panel.tick_params(labelbottom=False)
     return pd.concat(drawn)
 
@@ -215,7 +217,7 @@ def _summaries(methods: Mapping[str, Tables], external: Models) -> pd.DataFrame:
     for place in next(iter(methods.values())):
         here = set()
         for method, tables in methods.items():
-            own = _summarize(tables[place], list(style.SPLITS))
+            own = provenance.with_accuracy(_summarize(tables[place], list(style.SPLITS)), tables[place])
             rows.append(_labelled(own, tables[place], place, method))
             here |= _networks(tables[place])
         for name, table in (external or {}).items():
@@ -261,8 +263,16 @@ def _lines(axes: Axes, rows: pd.DataFrame, looks: Mapping[str, style.Look]) -> N
         axes.axhline(mean, color=looks[name].colour, linestyle=looks[name].line)
 
 
-def _entries(looks: Mapping[str, style.Look]) -> list[Artist]:
-    return [style.line(look, f"{name} (test images)") for name, look in looks.items()]
+def _entries(looks: Mapping[str, style.Look], table: pd.DataFrame) -> list[Artist]:
+    at_cap = table[table["method"].isna() & (table["quantity"] == AVERAGE)].groupby("run")["capped"].sum()
+    notes = {name: f", {thousands(count)} at the cap" for name, count in at_cap.items() if count}
+    return [style.line(look, f"{name} (test images{notes.get(name, '')})") for name, look in looks.items()]
+
+
+def _titles(tables: Tables) -> dict[str, str]:
+    """The titles of the data, by role."""
+    of = {role: [table for (other, _), table in tables.items() if other == role] for role, _ in tables}
+    return {role: provenance.data(some) or role for role, some in of.items()}
 
 
 def _grid(places: Tables, titles: Mapping[str, str]) -> tuple[Figure, np.ndarray]:
@@ -282,14 +292,6 @@ def _spread(epochs: pd.Series) -> set[int]:
     return {int(measured[np.abs(place - each).argmin()]) for each in wanted}
 
 
-def _of_all_runs(measured: Iterable[pd.DataFrame], seeds: Iterable[int]) -> pd.DataFrame:
-    """A table that carries what provenances say of data and machine, with the seeds of other runs."""
-    table = pd.DataFrame()
-    parts = [{**part, "run": None} for part in provenance.parts(measured)]
-    table.attrs[provenance.KEY] = [{**part, "seed": seed} for part in parts for seed in seeds]
-    return table
-
-
 def _frame(
     figure: Figure,
     subject: str,
@@ -303,10 +305,11 @@ def _frame(
     samples = sorted({setting["samples"] for setting in settings if "samples" in setting})
     counted = [provenance.images(measured)]
     if samples:
-        counted.append(f"Lipschitz constants from {' or '.join(map(style.thousands, samples))} samples")
+        counted.append(f"Lipschitz constants from {' or '.join(map(thousands, samples))} samples")
     panels.frame(figure, subject, [*measured, *beside], entries, " · ".join(counted))
 
 
 def _tidy(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     table = table.reset_index(drop=True).rename(columns={"role": "data_role"})[list(columns)]
-    return table.astype({"epoch": "Int64", "images": "Int64"})
+    whole = [column for column in ("epoch", "images", "capped") if column in table]
+    return table.astype(dict.fromkeys(whole, "Int64"))

@@ -13,14 +13,19 @@ from matplotlib.patches import Patch
 
 from marginalia.figures import style
 from marginalia.measurements import provenance
+from marginalia.measurements.provenance import thousands
 
 BAND, RANGE = 0.3, 0.13  # opacity of the standard error and of the range over seeds
 LOWEST = style.Look("0.1", (0, (1, 1.4)), "")  # the line at the minimum margin
+CAPPED = 0.1  # share of margins at the cap beyond which a point is hollow
 FEW = 10  # a group of fewer images is drawn image by image
 
 
 def trend(axes: Axes, rows: pd.DataFrame, by: str) -> None:
     """Averages over epochs with their standard error and, with several seeds, the range of the seeds' means.
+
+    A point is hollow where more than :data:`CAPPED` of the margins are the cap of their estimator. The
+    standard error of a single epoch is a bar.
 
     Args:
         axes: the panel.
@@ -35,6 +40,8 @@ def trend(axes: Axes, rows: pd.DataFrame, by: str) -> None:
             axes.fill_between(epochs, low, high, color=look.colour, alpha=RANGE, linewidth=0)
         error = group["standard_error"].to_numpy(float)
         axes.fill_between(epochs, mean - error, mean + error, color=look.colour, alpha=BAND, linewidth=0)
+        if len(epochs) == 1 and np.isfinite(error).all():
+            axes.errorbar(epochs, mean, error, fmt="none", ecolor=look.colour, capsize=2, linewidth=1)
         every = 1 if len(epochs) <= 15 else len(epochs) // 8
         axes.plot(
             epochs,
@@ -44,6 +51,10 @@ def trend(axes: Axes, rows: pd.DataFrame, by: str) -> None:
             marker=look.marker,
             markevery=(number * every // 2, every),
         )
+        hollow = np.flatnonzero(_hollow(group))
+        for point in hollow[:: max(1, len(hollow) // 8)]:
+            mark = {"color": look.colour, "marker": look.marker, "markerfacecolor": "white", "zorder": 3}
+            axes.plot(epochs[point], mean[point], **mark)
 
 
 def trend_entries(rows: pd.DataFrame, by: str, labels: dict[str, str] | None = None) -> list[Artist]:
@@ -53,7 +64,16 @@ def trend_entries(rows: pd.DataFrame, by: str, labels: dict[str, str] | None = N
         entries.append(style.band("± standard error over images", BAND))
     if rows["seeds"].max() > 1:
         entries.append(style.band(f"range over {rows['seeds'].max()} seeds", RANGE))
+    if _hollow(rows).any():
+        label = f"hollow: over {100 * CAPPED:.0f} % of the margins at the cap"
+        entry = style.line(style.Look("0.4", "none"), label)
+        entry.set_markerfacecolor("white")
+        entries.append(entry)
     return entries
+
+
+def _hollow(rows: pd.DataFrame) -> np.ndarray:
+    return (rows["capped"] > CAPPED * rows["images"]).fillna(False).to_numpy(bool)
 
 
 def signed_edges(margin: pd.Series, images: int) -> np.ndarray:
@@ -122,7 +142,7 @@ def signed_histogram(axes: Axes, margin: pd.Series, edges: np.ndarray, role: str
 def signed_note(margin: pd.Series) -> tuple[str, str, str]:
     """Minimum, average of abs(m), and how many images are wrong: one on the boundary has the margin -0.0."""
     least, mean = (_short(value) for value in (margin.min(), margin.abs().mean()))
-    return f"minimum {least}", f"average {mean}", f"{style.thousands(np.signbit(margin).sum())} wrong"
+    return f"minimum {least}", f"average {mean}", f"{thousands(np.signbit(margin).sum())} wrong"
 
 
 def _short(value: float) -> str:

@@ -12,20 +12,25 @@ from os import PathLike
 
 import matplotlib as mpl
 import numpy as np
-import seaborn as sns
+import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from marginalia.measurements.provenance import at_the_cap, thousands
 
 WIDTH = 7.0  # inches: the width of a page
 NARROW = 4.6  # inches: a figure of one panel
 DPI = 200
 SMALL = 6.5  # points
 _NO_BREAK = "\u00a0"
-BLUE, ORANGE, GREEN, RED, VIOLET, BROWN, _, _, _, SKY = sns.color_palette("colorblind").as_hex()
+BLUE, ORANGE, GREEN, RED, VIOLET = "#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc"
+BROWN, SKY = "#ca9161", "#56b4e9"
 
 
 @dataclass(frozen=True)
@@ -54,12 +59,21 @@ EXTERNAL = (  # lines of models trained elsewhere, in this order, then from the 
     Look(BROWN, (0, (7, 2.5, 1, 1.5, 1, 2.5)), ""),
 )
 
+SYMBOLS = {
+    "d1": "$d_1$",
+    "d2": "$d_2$",
+    "dinf": "$d_\\infty$",
+    "linear_1": "$\\ell_1$",
+    "linear_2": "$\\ell_2$",
+    "linear_inf": "$\\ell_\\infty$",
+}
 LABELS = {
     "error_percent": "error (%)",
-    "d2": "average distance $d_2$\n(pixel units, [0, 1])",
-    "dinf": "average distance $d_\\infty$\n(pixel units, [0, 1])",
+    **{
+        column: f"average distance {SYMBOLS.get(column, '$m$')}\n(pixel units, [0, 1])"
+        for column in (*SYMBOLS, "minimum_norm", "lipschitz", "certified")
+    },
 }
-SYMBOLS = {"d2": "$d_2$", "dinf": "$d_\\infty$"}
 
 _RC = {
     "font.family": "sans-serif",
@@ -177,14 +191,21 @@ def band(label: str, alpha: float) -> Patch:
     return Patch(facecolor="0.4", alpha=alpha, linewidth=0, label=label)
 
 
-def epoch_axis(axes: Axes, not_found: int = 0, of: int = 0) -> None:
-    """Whole epochs below a panel and, if any margin is missing from it, how many."""
+def epoch_axis(axes: Axes, rows: pd.DataFrame | None = None, cap: float | None = None) -> None:
+    """Whole epochs below a panel, and how many of the margins in it are missing or at the cap."""
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
-    axes.set_xlabel(f"epoch{not_found_note(not_found, of)}")
+    axes.set_xlabel(f"epoch{'' if rows is None else count_note(rows, cap)}")
+
+
+def count_note(rows: pd.DataFrame, cap: float | None = None) -> str:
+    """Lines for the label below a panel with a summary; empty if every margin is there and below the cap."""
+    of = rows["images"].sum()
+    note = not_found_note(rows["not_found"].sum(), of)
+    return note + (f"\n({at_the_cap(rows['capped'].sum(), of, cap)})" if rows["capped"].any() else "")
 
 
 def not_found_note(not_found: int, of: int) -> str:
-    """A second line for the label below a panel; empty when every margin was found."""
+    """A line for the label below a panel; empty when every margin was found."""
     return f"\n({thousands(not_found)} of {thousands(of)} not found)" if not_found else ""
 
 
@@ -212,17 +233,17 @@ def error_axis(axes: Axes, percent: np.ndarray) -> None:
     axes.set_ylabel("error (%), logarithmic")
 
 
-def thousands(count: int) -> str:
-    """12345 as 12 345, with thin spaces."""
-    return f"{count:,}".replace(",", "\u2009")
-
-
 def save(figure: Figure, png: str | PathLike, pdf: str | PathLike) -> None:
     """Write a figure at its own size, 200 dots an inch; type in the PDF stays type.
 
-    The footer is in the metadata of both files. The same figure gives the same bytes.
+    The footer is in the metadata of both files. The same figure gives the same bytes. The panels are laid out
+    once, for both.
     """
     description = footer_of(figure)
     with theme():
-        figure.savefig(png, format="png", dpi=DPI, metadata={"Description": description, "Software": None})
-        figure.savefig(pdf, format="pdf", metadata={"Subject": description, "CreationDate": None})
+        figure.set_dpi(DPI)
+        canvas = FigureCanvasAgg(figure)
+        figure.get_layout_engine().execute(figure)
+        figure.set_layout_engine("none")
+        canvas.print_png(png, metadata={"Description": description, "Software": None})
+        FigureCanvasPdf(figure).print_pdf(pdf, metadata={"Subject": description, "CreationDate": None})

@@ -13,7 +13,7 @@ Their margins are exact. The tables of the six models in section 5, multiclass l
 network with one hidden layer (mlp) and a convolutional one (cnn), each on two sets of data (mnist, cifar):
 
 - ``DATA_MODEL_METHOD``: measurements of the estimator lipschitz (columns epoch, seed, image, split, correct,
-  lipschitz) of standard training (standard) or with the average margin regularizer (amr),
+  lipschitz, capped) of standard training (standard) or with the average margin regularizer (amr),
 - ``history_DATA_MODEL``: epoch, seed, split, loss (nats), error (in [0, 1], of the whole split), of standard
   training,
 - ``external``: by name, measurements of models trained elsewhere.
@@ -93,16 +93,11 @@ def fig05(
     history_cifar_lr: pd.DataFrame,
     history_cifar_mlp: pd.DataFrame,
     history_cifar_cnn: pd.DataFrame,
-    mnist: pd.DataFrame,
-    cifar: pd.DataFrame,
 ) -> Plot:
-    """Six models, standard training: training and test error over epochs.
-
-    `mnist` and `cifar` are a measurement each on these data: only what their provenance says of them is used.
-    """
+    """Six models, standard training: training and test error over epochs."""
     histories = _placed("mnist", history_mnist_lr, history_mnist_mlp, history_mnist_cnn)
     histories |= _placed("cifar", history_cifar_lr, history_cifar_mlp, history_cifar_cnn)
-    return networks.training(histories, {"mnist": mnist, "cifar": cifar})
+    return networks.training(histories)
 
 
 def fig06(

@@ -48,6 +48,17 @@ def layers_in_order(model: nn.Module) -> list[nn.Module] | None:
     return None if None in parts else [layer for part in parts for layer in part]
 
 
+def first_convolution(model: nn.Module) -> Callable[[Tensor], Tensor] | None:
+    """What `linearize` applies to the images first, or None where it is no convolution of a known chain.
+
+    All else that the gradient at the pixels depends on is a function of its output.
+    """
+    modules, layers = layers_in_order(model), compile_chain(model)
+    if not layers or type(modules[0]) is not nn.Conv2d:
+        return None
+    return lambda x: layers[0](x)[0]
+
+
 def layer_of(module: nn.Module) -> Layer | None:
     """``module`` as a function ``x -> (y, backward)``, or None if it is not known here."""
     makers: dict[type, Callable[[Any], Layer | None]] = {

@@ -96,6 +96,12 @@ def check_count(minimum: int = 1, **values: int) -> None:
             raise ValueError(f"{name} must be an integer of at least {minimum}, got {value!r}")
 
 
+def check_box(box: tuple[float, float] | None) -> None:
+    """Refuse what is neither (least, greatest) pixel nor None."""
+    if box is not None and not box[0] < box[1]:
+        raise ValueError(f"box must be (least, greatest) pixel or None, got {box!r}")
+
+
 def check_subspaces(subspaces: Tensor, pixels: int) -> None:
     """Refuse what is not orthonormal bases ``[R, D, S]`` of subspaces of the images' D pixels."""
     if not isinstance(subspaces, Tensor) or subspaces.ndim != 3 or subspaces.shape[1] != pixels:

@@ -1,7 +1,7 @@
-"""Measurements: tidy tables, one row an image, made from one model by one estimator."""
+"""Measurements: tidy tables made from one model by one estimator, a row or several an image."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,8 +11,10 @@ from tqdm import tqdm
 
 from marginalia import plugins
 from marginalia.batches import Pixels, at_once
-from marginalia.dataset import Dataset
+from marginalia.dataset import Dataset, Split
 from marginalia.devices import seed_of
+
+PATIENCE = 2  # seconds before progress is shown
 
 
 def measure(
@@ -35,31 +37,57 @@ def measure(
         settings: the estimator's.
 
     Returns:
-        A table with the columns image (index in its split), split, label, and the estimator's.
+        A table with the columns image (index in its split), split, label, and the estimator's. Split, image
+        and the columns that the estimator names in ``KEYS`` tell the rows apart.
+
+    Raises:
+        ValueError: the estimator returned several rows that its keys do not tell apart.
     """
     function = plugins.load("estimators", estimator)
-    random = "generator" in inspect.signature(function).parameters
+    asked = inspect.signature(function).parameters
+    facts = {"facts": dataset.facts} if "facts" in asked else {}
     device = next(model.parameters()).device
-    pixels = {name: Pixels(getattr(dataset, name), device) for name in splits}
-    parts = [
-        (name, some)
-        for name in splits
-        for some in torch.from_numpy(select(len(pixels[name]), images, selection_seed))
-        .to(device)
-        .split(at_once(device))
-    ]
+    size = at_once(device)
+    chosen = {name: _chosen(getattr(dataset, name), images, selection_seed) for name in splits}
+    parts = [(name, start) for name in splits for start in range(0, len(chosen[name]), size)]
 
-    tables = []
-    with tqdm(total=sum(len(some) for _, some in parts), desc=estimator, unit="image") as progress:
-        for number, (name, some) in enumerate(parts):
+    tables, uploaded = [], {}
+    bar = {"desc": estimator, "unit": "image", "leave": False, "delay": PATIENCE}
+    with tqdm(total=sum(map(len, chosen.values())), **bar) as progress:
+        for number, (name, start) in enumerate(parts):
+            if name not in uploaded:
+                uploaded = {name: Pixels(getattr(dataset, name), device, chosen[name])}
             noise = {}
-            if random:
+            if "generator" in asked:
                 noise["generator"] = torch.Generator(device).manual_seed(seed_of(noise_seed, number))
-            x, labels = pixels[name].batch(some)
-            columns = {"image": some.cpu().numpy(), "split": name, "label": labels.cpu().numpy()}
-            tables.append(pd.DataFrame(columns | function(model, x, labels, **noise, **settings)))
-            progress.update(len(some))
-    return pd.concat(tables, ignore_index=True)
+            x, labels = uploaded[name].batch(slice(start, start + size))
+            columns = {
+                "image": chosen[name][start : start + size].numpy(),
+                "split": name,
+                "label": labels.cpu().numpy(),
+            }
+            tables.append(rows(columns | function(model, x, labels, **noise, **facts, **settings)))
+            progress.update(len(labels))
+    table = pd.concat(tables, ignore_index=True)
+    keys = ["split", "image", *function.__globals__.get("KEYS", ())]
+    if table.duplicated(keys).any():
+        raise ValueError(f"estimator {estimator}: several rows have the same {', '.join(keys)}")
+    return table
+
+
+def rows(columns: Mapping[str, object]) -> pd.DataFrame:
+    """A table from columns ``[N]``; where some are ``[N, K]``, an image has K rows, and those ``[N]`` repeat.
+
+    Raises:
+        ValueError: the columns ``[N, K]`` differ in K.
+    """
+    levels = {np.shape(values)[1] for values in columns.values() if np.ndim(values) == 2}
+    if len(levels) > 1:
+        counts = " and ".join(map(str, sorted(levels)))
+        raise ValueError(f"an estimator returned {counts} rows an image; allowed: one number for all columns")
+    count = max(levels, default=1)
+    shaped = {0: lambda value: value, 1: lambda values: np.repeat(values, count), 2: np.ravel}
+    return pd.DataFrame({name: shaped[np.ndim(values)](values) for name, values in columns.items()})
 
 
 def select(count: int, images: int | None, seed: int) -> np.ndarray:
@@ -70,3 +98,7 @@ def select(count: int, images: int | None, seed: int) -> np.ndarray:
     if images is None or images >= count:
         return np.arange(count)
     return np.random.RandomState(seed).choice(count, images, replace=False)
+
+
+def _chosen(split: Split, images: int | None, seed: int) -> torch.Tensor:
+    return torch.from_numpy(select(len(split), images, seed))

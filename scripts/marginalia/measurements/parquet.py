@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from marginalia.files import atomic_write
+from marginalia.measurements.stored import KEY
 
-_KEY = b"marginalia"
+_KEY = KEY.encode()
 
 
 def write_table(frame: pd.DataFrame, path: str | PathLike, provenance: dict) -> None:

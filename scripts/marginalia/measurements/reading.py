@@ -1,23 +1,44 @@
-"""Reading what a figure takes: tables by name, concatenated over checkpoints and seeds."""
+"""Reading what a product takes: tables by name, concatenated over checkpoints and seeds."""
 
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from marginalia.measurements import provenance
 from marginalia.measurements.parquet import read_table
+from marginalia.measurements.stored import measurement_files, measurement_name
+
+KEPT = ("data", "device", "machine", "versions")  # what a history tells of its training
 
 
-def read_measurements(paths: Iterable[str]) -> pd.DataFrame:
+def read_measurements(paths: Iterable[str | Path], epochs: Collection[int] = ()) -> pd.DataFrame:
     """Measurements of several checkpoints as one table, with columns ``epoch`` and ``seed``.
 
     A table of several epochs has its own column ``epoch``, and none in its provenance; what is no result of
     a training (the SVM) has neither.
+
+    Args:
+        paths: folders with a file an epoch, or single files
+            (:func:`~marginalia.measurements.stored.measurement_files`).
+        epochs: those of the folders that are wanted; none means all.
+
+    Raises:
+        ValueError: an epoch was not measured.
     """
-    frames, origins = [], []
+    paths = list(map(Path, paths))
+    files = measurement_files(paths, epochs)
     for path in paths:
+        seed = path.parent.parent.name
+        for epoch in epochs if path.is_dir() else ():
+            if (seed, Path(measurement_name(epoch)).stem) not in files:
+                raise ValueError(f"epoch {epoch} of {seed} is not in {path}, nor in the folders beside it")
+    if not files:
+        raise ValueError(f"there is no measurement in {', '.join(map(str, paths))}")
+    frames, origins = [], []
+    for path in files.values():
         frame = read_table(path)
         origin = frame.attrs.pop(provenance.KEY)
         origins.append(origin)
@@ -27,39 +48,63 @@ def read_measurements(paths: Iterable[str]) -> pd.DataFrame:
     return table
 
 
-def read_history(folders: Iterable[str]) -> pd.DataFrame:
+def read_history(folders: Iterable[str | Path], epochs: Collection[int] = ()) -> pd.DataFrame:
     """The history of a run from its segments, with a column ``seed``: epochs in order, each once.
+
+    Args:
+        folders: segments, ``.../RUN/seed-SEED/epochs-FIRST-LAST``, with ``history.csv`` and
+            ``provenance.json``.
+        epochs: those that are wanted; none means all.
 
     Raises:
         ValueError: a folder does not lie in the folder of a seed.
     """
-    frames = []
-    for folder in map(Path, folders):
+    frames, origins = [], []
+    for folder in sorted(map(Path, folders)):
         seed = re.fullmatch(r"seed-(\d+)", folder.parent.name)
         if not seed:
             raise ValueError(f"{folder} does not lie in a folder seed-NUMBER")
         frames.append(pd.read_csv(folder / "history.csv").assign(seed=int(seed[1])))
+        told = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+        origin = {"run": folder.parent.parent.name, "seed": int(seed[1])}
+        origins.append(origin | {key: told[key] for key in KEPT if key in told})
     table = pd.concat(frames).drop_duplicates(["seed", "epoch", "split"], keep="last")
-    return table.sort_values(["seed", "epoch"], kind="stable", ignore_index=True)
+    if epochs:
+        table = table[table["epoch"].isin(epochs)]
+    table = table.sort_values(["seed", "epoch"], kind="stable", ignore_index=True)
+    table.attrs[provenance.KEY] = provenance.distinct(origins)
+    return table
 
 
-def read_tables(inputs: Iterable[tuple[str, str | Iterable[str]]]) -> dict[str, object]:
-    """The tables that a figure takes, by name, from its named inputs.
+def read_tables(
+    inputs: Mapping[str, Mapping],
+    paths: Mapping[str, Iterable[str]],
+    scale: str = "",
+    outdated: Collection[str] = (),
+) -> dict[str, object]:
+    """The tables that a product takes, by name.
 
-    An input whose name starts with ``history`` is a list of folders with the history of a run; one whose name
-    starts with ``external_`` measures a model trained elsewhere; all others are measurements too.
+    Args:
+        inputs: by name ``{"kind": "measurement", "history" or "file", "epochs": [...]}``. What measures
+            models trained elsewhere has names that start with ``external_``, and is returned under
+            ``external``, by the names of the runs.
+        paths: by name the folders or files; a name without any counts as not given.
+        scale: what the tables that do not say it were made at.
+        outdated: the runs that were trained by older code.
     """
     tables: dict[str, object] = {}
     external: dict[str, pd.DataFrame] = {}
-    for name, value in inputs:
-        paths = [value] if isinstance(value, str) else list(value)
-        if not paths:
+    for name, taken in inputs.items():
+        if not paths[name]:
             continue
-        if name.startswith("history"):
-            tables[name] = read_history(paths)
-        elif name.startswith("external_"):
-            table = read_measurements(paths)
+        read = read_history if taken["kind"] == "history" else read_measurements
+        table = read(paths[name], taken.get("epochs") or ())
+        for part in table.attrs[provenance.KEY]:
+            part.setdefault("scale", scale)
+            if part.get("run") in outdated:
+                part["outdated"] = True
+        if name.startswith("external_"):
             external[provenance.run(table) or name.removeprefix("external_")] = table
         else:
-            tables[name] = read_measurements(paths)
+            tables[name] = table
     return {**tables, "external": external} if external else tables

@@ -1,6 +1,7 @@
 """Averages of measurements with the standard error of mickisch2020, and their spread over seeds."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,27 @@ SUMMARY = [
     "seeds",
     "images",
     "not_found",
+    "capped",
 ]
+_DISTANCE = re.compile(r"d(1|2|inf)|linear_(1|2|inf)|minimum_norm|lipschitz|certified")
+
+
+def distances(table: pd.DataFrame) -> list[str]:
+    """The columns of a measurement that are distances to the boundary."""
+    return [column for column in table if _DISTANCE.fullmatch(column)]
+
+
+def cap(frames: Iterable[pd.DataFrame]) -> float | None:
+    """The greatest distance that an estimator gives, from measurements that reach it; None if none does."""
+    at_it = [frame.loc[frame["capped"], distances(frame)] for frame in frames if "capped" in frame]
+    values = [float(part.max(axis=None)) for part in at_it if part.size]
+    return max(values, default=None)
+
+
+def accuracy_percent(measurements: pd.DataFrame, split: str = "test") -> pd.Series:
+    """How many of the images measured of a split are classified correctly, by epoch, averaged over seeds."""
+    images = measurements[measurements["split"] == split].drop_duplicates(["epoch", "seed", "image"])
+    return 100 * images.groupby(["epoch", "seed"])["correct"].mean().groupby(level="epoch").mean()
 
 
 def standard_error(values: pd.Series | np.ndarray) -> float:
@@ -37,8 +58,8 @@ def summarize(
     """Average one column over the images of each epoch and group, or take its minimum; a row for each.
 
     Args:
-        measurements: one row an image, epoch and seed, columns ``epoch``, ``seed``, `by`, `quantity`.
-            NaN is a margin that was not found: counted, and left out of the average.
+        measurements: columns ``epoch``, ``seed``, ``image``, `by`, `quantity` and, where the estimator has a
+            cap, ``capped``. NaN is a margin that was not found: counted, and left out of the average.
         quantity: the column to average.
         by: the column of the groups, such as ``split``.
         values: the groups, in order. A group without images has a row too: its average is NaN, ``images`` 0.
@@ -47,44 +68,57 @@ def summarize(
 
     Returns:
         epoch, `by`, quantity, mean and standard_error (each averaged over seeds), seed_minimum and
-        seed_maximum (of the seeds' means or minima), seeds (that have images in the group), images (measured,
-        all seeds together), not_found (of these).
+        seed_maximum (of the seeds' means or minima), seeds (that have images in the group), and, all seeds
+        together, images (distinct ones), not_found and capped (those among them with a margin that was not
+        found, or is the cap of its estimator; of a minimum, all images of the seeds whose minimum is the
+        cap).
 
     Raises:
         ValueError: there is nothing to average.
     """
-    rows = measurements.loc[measurements[by].isin(values), ["epoch", "seed", by, quantity]]
+    rows = measurements[measurements[by].isin(values)]
     if rows.empty:
         raise ValueError(f"no {what} of {by} {' or '.join(values)} among {len(measurements)} measurements")
-    rows = rows.astype({quantity: np.float64})
-    group = rows.groupby(["epoch", by, "seed"], observed=True)[quantity]
-    found = group.count()
-    seeds = pd.DataFrame(
-        {
-            "mean": group.agg(statistic),
-            "standard_error": group.std(ddof=0) / np.sqrt(found) if statistic == "mean" else np.nan,
-            "images": group.size(),
-            "not_found": group.size() - found,
-        }
-    )
-    over = seeds.groupby(level=["epoch", by])
-    table = pd.DataFrame(
-        {
-            "mean": over["mean"].mean(),
-            "standard_error": over["standard_error"].mean(),
-            "seed_minimum": over["mean"].min(),
-            "seed_maximum": over["mean"].max(),
-            "seeds": over["mean"].size(),
-            "images": over["images"].sum(),
-            "not_found": over["not_found"].sum(),
-        }
-    )
-    every = pd.MultiIndex.from_product([sorted(rows["epoch"].unique()), values], names=["epoch", by])
-    table = table.reindex(every).reset_index()
-    counts = ["seeds", "images", "not_found"]
-    table[counts] = table[counts].fillna(0).astype(np.int64)
-    table.insert(2, "quantity", quantity)
-    return table
+    epochs, at_epoch = np.unique(rows["epoch"], return_inverse=True)
+    seeds, at_seed = np.unique(rows["seed"], return_inverse=True)
+    shape = len(epochs), len(values), len(seeds)
+    cell = np.ravel_multi_index((at_epoch, pd.Index(values).get_indexer(rows[by]), at_seed), shape)
+    value, image = rows[quantity].to_numpy(np.float64), rows["image"].to_numpy(np.int64)
+    found = ~np.isnan(value)
+    capped = rows["capped"].to_numpy(bool) if "capped" in rows else np.zeros(len(rows), bool)
+
+    def sums(of: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+        return np.bincount(cell[of], weights, minlength=np.prod(shape)).reshape(shape)
+
+    def images(of: np.ndarray) -> np.ndarray:
+        each = np.unique(cell[of] * (image.max() + 1) + image[of]) // (image.max() + 1)
+        return np.bincount(each, minlength=np.prod(shape)).reshape(shape)
+
+    measured, at_cap = images(found | ~found), images(capped)
+    with np.errstate(invalid="ignore"):
+        of_seeds = sums(found, value[found]) / sums(found)
+        deviation = value - of_seeds.ravel()[cell]
+        errors = np.sqrt(sums(found, deviation[found] ** 2)) / sums(found)
+    if statistic == "min":
+        least = np.full(np.prod(shape), np.inf)
+        np.minimum.at(least, cell[found], value[found])
+        at_cap = np.where(sums(capped & (value == least[cell])) > 0, measured, 0)
+        of_seeds, errors = np.where(sums(found) > 0, least.reshape(shape), np.nan), np.full(shape, np.nan)
+    over = pd.DataFrame(of_seeds.reshape(-1, len(seeds)))
+    summary = {
+        "epoch": np.repeat(epochs, len(values)),
+        by: list(values) * len(epochs),
+        "quantity": quantity,
+        "mean": over.mean(axis=1),
+        "standard_error": pd.DataFrame(errors.reshape(-1, len(seeds))).mean(axis=1),
+        "seed_minimum": over.min(axis=1),
+        "seed_maximum": over.max(axis=1),
+        "seeds": (measured > 0).sum(-1).ravel(),
+        "images": measured.sum(-1).ravel(),
+        "not_found": images(~found).sum(-1).ravel(),
+        "capped": at_cap.sum(-1).ravel(),
+    }
+    return pd.DataFrame(summary)
 
 
 def summarize_errors(history: pd.DataFrame) -> pd.DataFrame:
@@ -106,6 +140,7 @@ def summarize_history(history: pd.DataFrame, quantity: str) -> pd.DataFrame:
         standard_error=np.nan,
         images=pd.array([pd.NA] * len(table), dtype="Int64"),
         not_found=0,
+        capped=0,
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import tarfile
+import pickle
 from pathlib import Path
-from tempfile import TemporaryDirectory
+
+import numpy as np
 
 from marginalia.dataset import Dataset, Split
-from marginalia.fetching import Resource
+from marginalia.fetching import Resource, contents
 
 MEMBERS = {
     "cifar-10-batches-py/batches.meta": "5ff9c542aee3614f3951f8cda6e48888",
@@ -36,18 +37,14 @@ def resources() -> tuple[Resource, ...]:
 
 def read(folder: Path) -> Dataset:
     """Read the archive in `folder`/cifar10."""
-    import numpy as np
-    from torchvision.datasets import CIFAR10
+    # Pickles can run programs: these are checked, each by its sum, and are those of the authors.
+    parts = {
+        name: pickle.loads(content, encoding="latin1") for name, content in contents(ARCHIVE, folder).items()
+    }
+    classes, *train, test = parts.values()
+    return Dataset("cifar10", "CIFAR-10", "", tuple(classes["label_names"]), _split(*train), _split(test))
 
-    with TemporaryDirectory() as root:
-        with tarfile.open(Path(folder, ARCHIVE.key), "r:") as archive:
-            archive.extractall(root, [archive.getmember(name) for name in MEMBERS], filter="data")
-        train, test = (CIFAR10(root, train=train, download=False) for train in (True, False))
-    splits = [
-        Split(
-            np.ascontiguousarray(part.data.transpose(0, 3, 1, 2)),
-            np.array(part.targets, dtype=np.int64),
-        )
-        for part in (train, test)
-    ]
-    return Dataset("cifar10", "CIFAR-10", "", tuple(train.classes), *splits)
+
+def _split(*batches: dict) -> Split:
+    images = np.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, 32, 32)
+    return Split(images, np.concatenate([batch["labels"] for batch in batches], dtype=np.int64))

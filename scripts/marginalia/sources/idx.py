@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from marginalia.dataset import Dataset, Split
-from marginalia.fetching import Resource
+from marginalia.fetching import Resource, contents
 
 FILES = (
     "train-images-idx3-ubyte",
@@ -66,17 +68,19 @@ def resources(*, name: str) -> tuple[Resource, ...]:
 
 def read(folder: Path, *, name: str) -> Dataset:
     """Read "mnist" or "fashion_mnist" from the uncompressed files in `folder`/`name`."""
-    from torchvision.datasets.mnist import read_image_file, read_label_file
-
     title, classes, _, _ = _row(name)
+    arrays = [_array(contents(resource, folder)[resource.file]) for resource in resources(name=name)]
     splits = [
-        Split(
-            read_image_file(str(Path(folder, name, images))).numpy()[:, None],
-            read_label_file(str(Path(folder, name, labels))).numpy(),
-        )
-        for images, labels in (FILES[:2], FILES[2:])
+        Split(images[:, None].copy(), labels.astype(np.int64)) for images, labels in (arrays[:2], arrays[2:])
     ]
     return Dataset(name, title, "", classes, *splits)
+
+
+def _array(content: bytes) -> np.ndarray:
+    """The bytes of an IDX file: after 0, 0, the type and the number of axes come their lengths."""
+    axes = content[3]
+    shape = np.frombuffer(content, ">i4", axes, offset=4)
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
 
 
 def _row(name: str) -> tuple:

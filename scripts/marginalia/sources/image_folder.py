@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from marginalia.dataset import Dataset, Split
+from marginalia.digests import folder_digest
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 JPEG = {".jpg", ".jpeg"}
 ENDINGS = JPEG | {".png"}
@@ -16,10 +21,12 @@ def read(*, path: str, size: int | None = None, title: str = "") -> Dataset:
     """Read every image in colour, classes and files in alphabetical order.
 
     With `size`, the largest square in the middle of each image is resized to `size` x `size` (bicubic);
-    without, all images must have one size. `title` is what captions call the data.
+    without, all images must have one size. `title` is what captions call the data. Images are turned as
+    their EXIF data say, and those of 16 bits a pixel scaled to 8.
 
     Raises:
-        ValueError: a split or a class is missing or empty, or the images differ in size.
+        ValueError: a split or a class is missing or empty, the images differ in size, or one of them is
+            damaged, transparent or of a depth that cannot be read; the message names the file.
     """
     root = Path(path).expanduser()
     classes = _classes(root / "train")
@@ -36,6 +43,16 @@ def read(*, path: str, size: int | None = None, title: str = "") -> Dataset:
     )
 
 
+def digest(cache: Path | None, *, path: str, **_) -> dict[str, str]:
+    """Digests of the names and contents of the images of both splits."""
+    root = Path(path).expanduser()
+    digests = {}
+    for split in ("train", "test"):
+        _check(root / split)
+        digests[split] = folder_digest(root / split, ENDINGS, cache)
+    return digests
+
+
 def _note(files: list[Path], size: int | None) -> str:
     lossy = any(_ending(file) in JPEG for file in files)
     kind = "JPEG images (compressed with loss)" if lossy else "PNG images"
@@ -43,9 +60,13 @@ def _note(files: list[Path], size: int | None) -> str:
     return f"a folder of {len(files):,} {kind} brought by the user{resized}, not an official archive"
 
 
-def _classes(folder: Path) -> tuple[str, ...]:
+def _check(folder: Path) -> None:
     if not folder.is_dir():
         raise ValueError(f"there is no folder {folder}: an image_folder holds train/CLASS/ and test/CLASS/")
+
+
+def _classes(folder: Path) -> tuple[str, ...]:
+    _check(folder)
     return tuple(sorted(entry.name for entry in folder.iterdir() if entry.is_dir()))
 
 
@@ -82,16 +103,50 @@ def _split(files: list[tuple[Path, int]], size: int | None) -> Split:
 
 def _image(file: Path, size: int | None) -> np.ndarray:
     """Red, green and blue of one image, [H, W, 3]."""
-    from PIL import Image
+    from PIL import Image, ImageOps
 
-    with Image.open(file) as opened:
-        image = opened.convert("RGB")
+    try:
+        with Image.open(file) as opened:
+            image = _colour(ImageOps.exif_transpose(opened), file)
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read: {error}") from error
     if size:
         side = min(image.size)
         left, top = ((length - side) // 2 for length in image.size)
         image = image.crop((left, top, left + side, top + side))
         image = image.resize((size, size), Image.Resampling.BICUBIC)
     return np.asarray(image)
+
+
+def _colour(image: Image.Image, file: Path) -> Image.Image:
+    """An image in red, green and blue of 8 bits; what would get lost is refused."""
+    from PIL import Image
+
+    if _bits(file) == 16:
+        if not image.mode.startswith("I") or "transparency" in image.info:
+            raise ValueError(
+                f"{file} has 16 bits a channel, which can be read only of grey images without transparency: "
+                "save it with 8 bits"
+            )
+        rounded = (np.asarray(image).astype(np.uint32) + 128) // 257  # 65535 = 257 * 255
+        return Image.fromarray(rounded.astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F") or image.mode.startswith("I;"):
+        raise ValueError(f"{file} has pixels of mode {image.mode}, not 8 or 16 bits: save it as an 8-bit PNG")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        if image.getchannel("A").getextrema()[0] < 255:
+            raise ValueError(
+                f"{file} is transparent in parts, and images have no background here: "
+                "save it without transparency, on the background that you want"
+            )
+    return image.convert("RGB")
+
+
+def _bits(file: Path) -> int:
+    """Bits a channel of a PNG, as its header says; 8 for other files."""
+    with file.open("rb") as opened:
+        header = opened.read(25)
+    return header[24] if header.startswith(b"\x89PNG") and len(header) == 25 else 8
 
 
 def _ending(file: Path) -> str:

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
+from marginalia.measurements.provenance import at_the_cap
+
 _LATEX = str.maketrans(
     {
         "\\": r"\textbackslash{}",
@@ -20,9 +22,14 @@ _LATEX = str.maketrans(
         "ℓ": r"$\ell$",
         "₂": r"\textsubscript{2}",
         "·": r"$\cdot$",
+        "±": r"$\pm$",
+        "†": r"\textdagger{}",
+        "∞": r"\textsubscript{$\infty$}",
+        "₁": r"\textsubscript{1}",
         "\u2009": r"\,",
     }
 )
+CAPPED = "†"  # behind a number that is made from margins at the cap of their estimator
 _RULE, _LINE = "1px solid #333", "1px solid #ccc"
 _STYLES = [
     {"selector": "", "props": "border-collapse: collapse; margin: 14px 0 6px; font-size: 12px"},
@@ -109,6 +116,15 @@ class PaperTable:
             "</section>",
         ]
         return "\n".join(parts) + "\n"
+
+
+def capped_note(capped: int, images: int, cap: float | None) -> list[str]:
+    """A note, if any of the margins that a table is made from is the cap of its estimator."""
+    note = (
+        f"{CAPPED} made from margins at the cap of their estimator, which are at least that "
+        f"({at_the_cap(capped, images, cap)}, all rows)."
+    )
+    return [note] if capped else []
 
 
 def spread(numbers: pd.DataFrame, labels: Sequence[str]) -> pd.DataFrame:

@@ -17,7 +17,9 @@ The table's numbers have the columns data, data_role, model, method, run, extern
 where there is none), published, and
 
 - ours, ours_standard_error, images, seeds, ours_seed_minimum, ours_seed_maximum,
-- audited, audited_standard_error, audited_images (for the average margin: those found).
+- audited, audited_standard_error, audited_images (for the average margin: those found),
+- capped (for the average margin: images whose margin by our protocol is the cap of its estimator),
+- chance_percent, the accuracy of guessing.
 
 Distances are l2, in pixel units with pixels in [0, 1]. Several seeds are averaged; images are those of all
 seeds, and missing where a history says only that it was the whole split. The quantities:
@@ -38,10 +40,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from marginalia.configuration import MEASUREMENT_KEYS, without
 from marginalia.measurements import provenance
-from marginalia.measurements.statistics import check_epochs, summarize, summarize_history
-from marginalia.tables.form import Block, PaperTable, spread
+from marginalia.measurements.statistics import cap, check_epochs, summarize, summarize_history
+from marginalia.measurements.stored import MEASUREMENT_KEYS
+from marginalia.tables.form import CAPPED, Block, PaperTable, capped_note, spread
 
 Tables = Mapping[str, pd.DataFrame]
 
@@ -71,7 +73,7 @@ ROLE = ["data_role", "model", "method", "external", "quantity", "eps"]  # what h
 COLUMNS = [
     *("data", "data_role", "model", "method", "run", "external", "quantity", "eps", "published"),
     *("ours", "ours_standard_error", "audited", "audited_standard_error", "images", "audited_images"),
-    *("seeds", "ours_seed_minimum", "ours_seed_maximum"),
+    *("seeds", "ours_seed_minimum", "ours_seed_maximum", "capped", "chance_percent"),
 ]
 
 PAPER = (
@@ -117,14 +119,17 @@ def _table(name: str, rows: Sequence[dict], tables: Tables, margins: bool) -> Pa
         for number in _numbers(entry["key"], tables, margins)
     ]
     numbers = pd.DataFrame(ours).merge(published(name).assign(external=False), how="left", on=ROLE)
-    numbers = numbers.reindex(columns=COLUMNS).astype({"images": "Int64", "audited_images": "Int64"})
+    numbers = numbers.reindex(columns=COLUMNS)
+    numbers = numbers.astype(dict.fromkeys(["images", "audited_images", "capped"], "Int64"))
     blocks = [
         Block(f"{DATA[role]} in the paper; here: {', '.join(part['data'].unique())}", _cells(part))
         for role, part in numbers.groupby("data_role", sort=False)
     ]
     measured = [table for kind, table in tables.items() if not kind.startswith("history_")]
     made_from = " · ".join(provenance.facts(measured, _counted(measured)))
-    notes = (PAPER, OURS, AUDITED, *([INTERVAL] if margins else []), *_not_found(numbers))
+    of_margins = numbers[numbers["quantity"] == MARGIN]
+    at_cap = capped_note(of_margins["capped"].sum(), of_margins["images"].sum(), cap(measured))
+    notes = (PAPER, OURS, AUDITED, *([INTERVAL] if margins else []), *at_cap, *_not_found(numbers))
     return PaperTable(numbers, tuple(blocks), notes, made_from)
 
 
@@ -137,6 +142,7 @@ def _labels(entry: dict, tables: Tables) -> dict[str, object]:
     else:
         model, method = MODELS[entry["model"]], METHODS[entry["method"]]
     data = {"data": provenance.data([measured]), "data_role": entry["data"]}
+    data["chance_percent"] = provenance.chance_percent(measured)
     return data | {"model": model, "method": method, "run": run, "external": external}
 
 
@@ -156,7 +162,8 @@ def _numbers(key: str, tables: Tables, margins: bool) -> Iterator[dict[str, obje
     if margins:
         measured = tables[f"margins_{key}"]
         bound = measured["lipschitz"]
-        yield _number(MARGIN, _average(measured, bound), found)
+        average = _average(measured, bound)
+        yield _number(MARGIN, average, found) | {"capped": average["capped"]}
         yield _number(SIGNED, _average(measured, bound.where(measured["correct"], -bound)))
     for eps, name in radii.items():
         yield _number(MASKED, _average(attacked, 100.0 * attacked[f"masked_{name}"]), eps=eps)
@@ -205,7 +212,11 @@ def _cells(numbers: pd.DataFrame) -> pd.DataFrame:
         for eps, part in numbers[numbers["quantity"] == quantity].groupby("eps", dropna=False):
             for column, source in columns.items():
                 digits = PUBLISHED_DECIMALS if source == "published" else decimals
-                text = ["" if pd.isna(value) else f"{value:.{digits}f}" for value in part[source]]
+                marks = part["capped"].fillna(0).gt(0).map({True: CAPPED, False: ""})
+                text = [
+                    "" if pd.isna(value) else f"{value:.{digits}f}{mark if source == 'ours' else ''}"
+                    for value, mark in zip(part[source], marks, strict=True)
+                ]
                 place = {"group": group.format(eps=eps), "column": column.format(eps=eps)}
                 parts.append(part[LABELS].assign(**place, text=text))
     return spread(pd.concat(parts), LABELS)
@@ -216,8 +227,8 @@ def _counted(measured: Sequence[pd.DataFrame]) -> str:
     frames: dict[str, list[pd.DataFrame]] = {}
     for table in measured:
         for part in provenance.parts([table]):
-            settings = without(part["settings"], [*MEASUREMENT_KEYS, "eps"])
-            told = ", ".join(f"{name} {value}" for name, value in settings.items())
+            settings = part["settings"].items()
+            told = ", ".join(f"{k} {v}" for k, v in settings if k not in (*MEASUREMENT_KEYS, "eps"))
             how = f"{part['measurement']} ({told})" if told else part["measurement"]
             frames.setdefault(how, []).append(table[table["split"] == "test"])
     return " · ".join(f"{provenance.images(some, 'test images')} by {how}" for how, some in frames.items())

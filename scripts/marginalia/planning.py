@@ -1,0 +1,554 @@
+"""The plan: where results lie, which of them are there and current, and what is left to do.
+
+A result is current if the record stored in it means what the configuration, the content of images and
+weights, and the code mean now (:mod:`marginalia.identity`); the times of files do not matter. The pipeline
+asks a :class:`Plan`, which looks at the files that exist and imports nothing heavy.
+
+A run is trained in segments, a measurement made in parts: folders named after their first and last epoch. The
+folders that exist decide how both go on, so that raising `epochs`, or asking for another epoch, adds to them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import wraps
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+from marginalia import code, digests, plugins, sources
+from marginalia.configuration import kept_epochs, last_epoch, without
+from marginalia.identity import chosen, digest, same_text, settled, text
+from marginalia.measurements.stored import MEASUREMENT_KEYS, saved_provenance
+from marginalia.products import KINDS, identity_of_claims, identity_with_inputs, saved_identity
+from marginalia.stored import saved_identity as saved_identity_of_data
+
+SCHEDULE_ENDS = ("triangular", "step_at_end")  # schedules that depend on where the run ends
+NO_RECIPE = ("view", "epochs", "segment", "checkpoints", "seeds", "measurements")
+SCRIPTS = Path(__file__).parents[1]
+
+
+class Span(NamedTuple):
+    """A segment or a part of a measurement: epochs FIRST to LAST, as its folder is named.
+
+    A segment goes on from the checkpoint of its first epoch (0: the initialization) and ends with its last.
+    """
+
+    first: int
+    last: int
+
+    @property
+    def folder(self) -> str:
+        return f"epochs-{self.first:04d}-{self.last:04d}"
+
+    @property
+    def epochs(self) -> range:
+        """The epochs of a segment: its first is that of the segment before, but for the initialization."""
+        return range(self.first + bool(self.first), self.last + 1)
+
+    @classmethod
+    def of(cls, folder: Path) -> Span:
+        return cls(*map(int, folder.name.split("-")[1:]))
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a product takes under one name: a measurement or history of a run at some epochs, or files."""
+
+    kind: str  # "measurement", "history" or "file"
+    run: str = ""
+    measurement: str = ""
+    epochs: tuple[int, ...] = ()
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Product:
+    """A figure, a table or a page: what it shows, what it takes, by name, and its own settings."""
+
+    kind: str
+    paper: str
+    id: str
+    title: str
+    inputs: dict[str, Taken]
+    settings: dict = field(default_factory=dict)
+    function: str = ""  # where several products share a function: its name; else the id
+
+    @property
+    def drawn_by(self) -> str:
+        """The function that makes it, as :func:`marginalia.code.meaning` takes it."""
+        room = {"figure": "figures", "table": "tables", "page": "pages"}[self.kind]
+        return f"marginalia.{room}.{self.paper}:{self.function or self.id}"
+
+
+def remembered(method: Callable) -> Callable:
+    """A method whose answers a plan keeps: what lies on disk is looked at once."""
+
+    @wraps(method)
+    def answer(self: Plan, *arguments: object) -> object:
+        key = (method.__name__, *arguments)
+        if key not in self._answers:
+            self._answers[key] = method(self, *arguments)
+        return self._answers[key]
+
+    return answer
+
+
+class Plan:
+    """What a resolved configuration asks for, against what lies on disk.
+
+    Args:
+        config: as :func:`marginalia.configuration.resolve` returns it.
+        on_disk: where a path below the working folder lies (a workflow that uses this one may move it).
+        captions: the text of a product's caption, by paper and id.
+    """
+
+    def __init__(
+        self,
+        config: dict,
+        on_disk: Callable[[str], str] = str,
+        captions: Callable[[Product], str] = lambda product: "",
+    ) -> None:
+        self.config, self.captions = config, captions
+        self.results = f"results/{config['scale']}"
+        self.products: dict[tuple[str, str, str], Product] = {}
+        self._on_disk = on_disk
+        self._answers: dict[tuple, object] = {}
+        self._wanted: dict[tuple[str, str], set[int]] = defaultdict(set)
+
+    def at(self, path: str) -> Path:
+        """Where a result lies."""
+        return Path(self._on_disk(path))
+
+    # Data
+
+    def view_file(self, view: str) -> str:
+        """The file of a view, or of the dataset that is used as it is."""
+        return f"{self.results}/{'views' if view in self.config['views'] else 'data'}/{view}.npz"
+
+    @remembered
+    def data_record(self, dataset: str) -> dict:
+        """What the images of a dataset depend on."""
+        settings = self.config["datasets"][dataset]
+        name, own = settings["source"], without(settings, ["source"])
+        content = sources.digest(name, cache=self.at("results/digests.json"), **own)
+        return {
+            "source": name,
+            "settings": _filled("sources", name, without(own, ["path"])),
+            "content": content,
+        }
+
+    @remembered
+    def view_record(self, view: str) -> dict:
+        """What the images of a view depend on."""
+        if view in self.config["datasets"]:
+            return self.data_record(view)
+        settings = self.config["views"][view]
+        changes = [_plugin_record("views", change) for change in settings["changes"]]
+        return {"dataset": self.data_record(settings["dataset"]), "changes": changes}
+
+    @remembered
+    def data_code(self, view: str) -> str:
+        """The meaning of the code that makes a view, or a dataset, from its source."""
+        settings = self.config["views"].get(view, {"dataset": view, "changes": []})
+        source = self.config["datasets"][settings["dataset"]]["source"]
+        entries = [plugins.entry("sources", source), str(SCRIPTS / "convert.py")]
+        if settings["changes"]:
+            changes = (plugins.entry("views", change["name"]) for change in settings["changes"])
+            entries += [*changes, str(SCRIPTS / "view.py")]
+        return code.meaning(*entries)
+
+    def data_is_current(self, view: str) -> bool:
+        """Whether the file of a view or dataset is what it would be now."""
+        stored = saved_identity_of_data(self.at(self.view_file(view)))
+        return same_text(self.view_record(view), stored.get("identity")) and stored.get(
+            "code"
+        ) == self.data_code(view)
+
+    # Runs
+
+    def seeds(self, run: str) -> list[int]:
+        """The seeds of a run; an external checkpoint counts as one."""
+        return self.config["runs"][run].get("seeds", [0])
+
+    def recipe(self, run: str, seed: int) -> dict:
+        """All that decides the weights of a run, given its images, without what is at its default."""
+        return chosen(self._recipe(run, seed))
+
+    def _recipe(self, run: str, seed: int) -> dict:
+        settings = self.config["runs"][run]
+        defaults = self.config["defaults"]["training"]
+        entries = settled(without(settings, [*NO_RECIPE, "initial"]), without(defaults, NO_RECIPE))
+        for part, kind in (("architecture", "models"), ("method", "methods")):
+            chosen = settings[part]
+            entries |= {part: chosen["name"], f"{part}_settings": _filled(kind, **chosen)}
+        for part in ("schedule", "augmentation"):
+            chosen = settings[part]
+            entries |= settled(
+                {part: chosen["name"], f"{part}_settings": chosen["settings"]},
+                {part: defaults[part], f"{part}_settings": {}},
+            )
+        ends = settings["schedule"]["name"] in SCHEDULE_ENDS
+        return entries | settled(
+            {"seed": int(seed), "total_epochs": settings["epochs"] if ends else None}, {"total_epochs": None}
+        )
+
+    @remembered
+    def run_record(self, run: str, seed: int) -> dict:
+        """What the weights of a run depend on."""
+        settings = self.config["runs"][run]
+        record = {"view": self.view_record(settings["view"])}
+        if "checkpoint" in settings:
+            weights = digests.file_digest(Path(settings["checkpoint"]), self.at("results/digests.json"))
+            architecture = _plugin_record("models", settings["architecture"])
+            return record | {"checkpoint": weights, "architecture": architecture}
+        record |= {"recipe": self._recipe(run, seed)}
+        if "initial" in settings:
+            start = settings["initial"]
+            record["initial"] = {
+                "of": self.run_record(start, seed),
+                "epoch": last_epoch(self.config["runs"][start]),
+            }
+        return record
+
+    @remembered
+    def training_code(self, run: str) -> str:
+        """The meaning of the code that trains a run and makes its images; "" of an external checkpoint."""
+        settings = self.config["runs"][run]
+        if "checkpoint" in settings:
+            return ""
+        trained_by = code.meaning(
+            "marginalia.training.trainer:Trainer",
+            plugins.entry("models", settings["architecture"]["name"]),
+            plugins.entry("methods", settings["method"]["name"]),
+        )
+        return f"{trained_by} {self.data_code(settings['view'])}"
+
+    @remembered
+    def _on_disk_segments(self, run: str, seed: int) -> dict[Span, dict]:
+        """The segments on disk that were trained with these settings: provenance, epochs of checkpoints."""
+        found = {}
+        for folder in self.at(f"{self.results}/runs/{run}/seed-{seed}").glob("epochs-*-*"):
+            provenance = read_json(folder / "provenance.json")
+            if same_text(self.run_record(run, seed), provenance.get("identity")):
+                epochs = {int(path.stem.split("-")[1]) for path in folder.glob("epoch-*.pt")}
+                found[Span.of(folder)] = {**provenance, "epochs": epochs}
+        return dict(sorted(found.items()))
+
+    @remembered
+    def _trained(self, run: str, seed: int) -> dict[Span, dict]:
+        """The segments that need not be trained: those on disk; with `retrain`, none of older code."""
+        return {
+            span: segment
+            for span, segment in self._on_disk_segments(run, seed).items()
+            if not (self.config["retrain"] and self._is_outdated(run, seed, segment))
+        }
+
+    def _is_outdated(self, run: str, seed: int, segment: dict) -> bool:
+        start = self.config["runs"][run].get("initial")
+        return segment.get("code") != self.training_code(run) or bool(start and self._outdated(start, seed))
+
+    def _outdated(self, run: str, seed: int) -> bool:
+        return any(self._is_outdated(run, seed, each) for each in self._on_disk_segments(run, seed).values())
+
+    def outdated(self, run: str) -> bool:
+        """Whether a run, or the one it starts from, was trained by code that means something else now."""
+        return "checkpoint" not in self.config["runs"][run] and any(
+            self._outdated(run, seed) for seed in self.seeds(run)
+        )
+
+    @remembered
+    def segments(self, run: str, seed: int) -> dict[Span, bool]:
+        """The segments of a run in order, and whether each is there; the others are to be trained."""
+        settings = self.config["runs"][run]
+        end, length = settings["epochs"], settings["segment"]
+        there = {
+            span: segment for span, segment in self._trained(run, seed).items() if span.first < max(end, 1)
+        }
+        known = set(chain.from_iterable(segment["epochs"] for segment in there.values()))
+        missing = [epoch for epoch in kept_epochs(settings) if epoch not in known]
+        to_do: list[Span] = []
+        for epoch in missing:
+            if to_do and epoch <= to_do[-1].last:
+                continue
+            reached = max([0, *(other for other in known if other < epoch), *(span.last for span in to_do)])
+            behind = min((other for other in known if other > epoch), default=end + 1)
+            stop = max(other for other in missing if other < behind)
+            while not to_do or to_do[-1].last < epoch:
+                last = min(reached // length * length + length, stop)
+                to_do.append(Span(reached, last))
+                reached = last
+        return dict(sorted({**dict.fromkeys(there, True), **dict.fromkeys(to_do, False)}.items()))
+
+    def segment_path(self, run: str, seed: int, span: Span) -> str:
+        """The folder of a segment."""
+        return f"{self.results}/runs/{run}/seed-{seed}/{span.folder}"
+
+    def checkpoint_source(self, run: str, seed: int, epoch: int) -> Source:
+        """Where the checkpoint of an epoch lies, or will lie: the folder of its segment, or a file."""
+        settings = self.config["runs"][run]
+        if "checkpoint" in settings:
+            return Source(str(Path(settings["checkpoint"]).absolute()), True)
+        trained = self._trained(run, seed)
+        for span, there in self.segments(run, seed).items():
+            if epoch in (trained[span]["epochs"] if there else span.epochs):
+                return Source(self.segment_path(run, seed, span), there)
+        raise ValueError(f"run {run} has no epoch {epoch}; its last is {last_epoch(settings)}")
+
+    def history_sources(self, run: str) -> list[Source]:
+        """Folders that hold the history of a run, all seeds; those that are there come first."""
+        found = []
+        for seed in self.seeds(run):
+            uncovered = set(range(last_epoch(self.config["runs"][run]) + 1))
+            segments = self.segments(run, seed)
+            for span in sorted(segments, key=lambda span: not segments[span]):
+                covered = uncovered & set(span.epochs)
+                if covered:
+                    found.append(Source(self.segment_path(run, seed, span), segments[span]))
+                    uncovered -= covered
+        return found
+
+    def training(self, run: str, seed: int, span: Span) -> dict:
+        """What the job is told that trains a segment; it goes on with the identity that is on disk."""
+        settings = self.config["runs"][run]
+        kept = kept_epochs(settings | {"epochs": span.last})
+        start = settings.get("initial")
+        return {
+            "recipe": self.recipe(run, seed),
+            "keep": [epoch for epoch in kept if epoch >= span.first],
+            "initial_epoch": last_epoch(self.config["runs"][start]) if start else None,
+            "identity": next(
+                (segment["identity"] for segment in self._trained(run, seed).values()),
+                text(self.run_record(run, seed)),
+            ),
+            "code": self.training_code(run),
+        }
+
+    # Measurements
+
+    def want(self, run: str, measurement: str, epochs: Iterable[int]) -> None:
+        """Ask for a measurement of a run at some epochs; all is asked for before anything is answered."""
+        self._wanted[run, measurement].update(epochs)
+
+    @remembered
+    def measurement_record(self, run: str, seed: int, measurement: str) -> dict:
+        """What a measurement depends on, besides the epoch and the bits of its weights."""
+        settings, run_settings = self.config["measurements"][measurement], self.config["runs"][run]
+        name = settings["estimator"]
+        own = without(settings, MEASUREMENT_KEYS)
+        shared = {key: value for key, value in settings.items() if key in MEASUREMENT_KEYS}
+        return {
+            "run": run,
+            "seed": seed,
+            "weights": self.run_record(run, seed),
+            "estimator": name,
+            "settings": _filled("estimators", name, own),
+            "images": settled(without(shared, ["estimator"]), self.config["defaults"]["measurements"]),
+            "code": code.meaning(
+                "marginalia.measurements.measure:measure",
+                plugins.entry("estimators", name),
+                plugins.entry("models", run_settings["architecture"]["name"]),
+            ),
+            "data_code": self.data_code(run_settings["view"]),
+        }
+
+    @remembered
+    def _measured(self, run: str, seed: int, measurement: str) -> dict[Span, dict[int, bool]]:
+        """The parts of a measurement on disk: their epochs, and whether each is current."""
+        record = self.measurement_record(run, seed, measurement)
+        trained = self._weights(run, seed)
+        found = {}
+        for folder in self.at(self.measurement_folder(run, seed, measurement)).glob("epochs-*-*"):
+            found[Span.of(folder)] = epochs = {}
+            for file in folder.glob("epoch-*.parquet"):
+                epoch, provenance = int(file.stem.split("-")[1]), saved_provenance(file) or {}
+                of_these_weights = trained.get(epoch) in (None, provenance.get("weights"))
+                epochs[epoch] = of_these_weights and same_text(record, provenance.get("identity"))
+        return dict(sorted(found.items()))
+
+    def _weights(self, run: str, seed: int) -> dict[int, str]:
+        """Digests of the weights that are there, by epoch; a word in place of those to be trained anew."""
+        if "checkpoint" in self.config["runs"][run]:
+            return {}
+        trained = self._trained(run, seed)
+        known = {}
+        for span, segment in self._on_disk_segments(run, seed).items():
+            for epoch, weights in segment["weights"].items():
+                known[int(epoch)] = weights if span in trained else "to be trained anew"
+        return known
+
+    def measurement_folder(self, run: str, seed: int, measurement: str) -> str:
+        """The folder of all parts of a measurement."""
+        return f"{self.results}/margins/{run}/seed-{seed}/{measurement}"
+
+    @remembered
+    def parts(self, run: str, seed: int, measurement: str) -> dict[Span, Part]:
+        """The parts of a measurement in which the epochs that are asked for lie, or will lie."""
+        wanted = self._wanted[run, measurement]
+        measured = self._measured(run, seed, measurement)
+        there = {
+            span: {epoch for epoch, is_current in epochs.items() if is_current}
+            for span, epochs in measured.items()
+        }
+        missing = wanted - set().union(*there.values())
+        to_do: dict[Span, set[int]] = {}
+        for span, epochs in measured.items():
+            if (
+                there[span] and missing & epochs.keys()
+            ):  # some files in it are stale: it is made anew as a whole
+                to_do[span] = there.pop(span) | (missing & epochs.keys())
+                missing -= epochs.keys()
+        ordered, count = sorted(missing), self.config["checkpoints_per_job"]
+        for start in range(0, len(ordered), count):
+            epochs = ordered[start : start + count]
+            span = Span(epochs[0], epochs[-1])
+            to_do[span] = {*epochs, *there.pop(span, ())}
+        parts = {span: Part(tuple(sorted(epochs)), True) for span, epochs in there.items() if epochs & wanted}
+        parts |= {span: Part(tuple(sorted(epochs)), False) for span, epochs in to_do.items()}
+        return dict(sorted(parts.items()))
+
+    def measurement_sources(self, run: str, measurement: str, epochs: Iterable[int]) -> list[Source]:
+        """The folders in which some epochs of a measurement lie, or will lie, all seeds."""
+        return [
+            Source(f"{self.measurement_folder(run, seed, measurement)}/{span.folder}", part.there)
+            for seed in self.seeds(run)
+            for span, part in self.parts(run, seed, measurement).items()
+            if set(epochs) & set(part.epochs)
+        ]
+
+    def measuring(self, run: str, seed: int, measurement: str, span: Span) -> dict:
+        """What the job is told that makes a part of a measurement."""
+        parts = self.parts(run, seed, measurement)
+        if span not in parts:
+            raise ValueError(f"nothing asks for {measurement} of {run} at {span.folder.replace('-', ' ')}")
+        return {
+            "epochs": list(parts[span].epochs),
+            "architecture": self.config["runs"][run]["architecture"],
+            "measurement": self.config["measurements"][measurement],
+            "identity": text(self.measurement_record(run, seed, measurement)),
+            "trained_by": self.training_code(run),
+        }
+
+    # Products
+
+    def add(self, product: Product) -> None:
+        """Add a figure, a table or a page to what is made."""
+        self.products[product.kind, product.paper, product.id] = product
+        for taken in product.inputs.values():
+            if taken.kind == "measurement":
+                self.want(taken.run, taken.measurement, taken.epochs)
+
+    def product_files(self, product: Product) -> list[str]:
+        """All files of a product."""
+        return [f"{self.product_path(product)}.{ending}" for ending in KINDS[product.kind]]
+
+    def product_path(self, product: Product) -> str:
+        """The files of a product, without their endings."""
+        return f"{self.results}/{product.kind}s/{product.paper}/{product.id}"
+
+    def sources(self, taken: Taken) -> list[Source]:
+        """Where that lies, or will lie, which a product takes under one name."""
+        if taken.kind == "measurement":
+            return self.measurement_sources(taken.run, taken.measurement, taken.epochs)
+        if taken.kind == "history":
+            return self.history_sources(taken.run)
+        return [Source(file, self.study_is_current(file)) for file in taken.files]
+
+    def making(self, product: Product) -> dict:
+        """What the job is told that makes a product."""
+        inputs = {
+            name: {"kind": taken.kind, "epochs": list(taken.epochs)} for name, taken in product.inputs.items()
+        }
+        runs = dict.fromkeys(taken.run for taken in product.inputs.values() if taken.run)
+        told = {
+            "paper": product.paper,
+            "function": product.function or product.id,
+            "title": product.title,
+            "inputs": inputs,
+            "settings": product.settings,
+            "outdated": [run for run in runs if self.outdated(run) and not self.config["retrain"]],
+        }
+        meaning = code.meaning(product.drawn_by, *published_numbers(product))
+        record = {**told, "kind": product.kind, "code": meaning, "caption": self.captions(product)}
+        return told | {"identity": digest(record)}
+
+    def product_is_current(self, product: Product) -> bool:
+        """Whether a product shows what lies on disk, as it would be shown now."""
+        sources = {name: self.sources(taken) for name, taken in product.inputs.items()}
+        if not all(source.there for source in chain.from_iterable(sources.values())):
+            return False
+        told = self.making(product)
+        paths = {name: [self.at(source.path) for source in some] for name, some in sources.items()}
+        expected = identity_with_inputs(told["identity"], told["inputs"], paths)
+        return saved_identity(self.at(f"{self.product_path(product)}.txt")) == expected
+
+    def claims_identity(self) -> str:
+        """What the claims are, whatever they are checked on."""
+        checks = (f"marginalia.claims.{paper}:check" for paper in self.config["papers"])
+        return digest([self.config["scale"], code.meaning(*checks)])
+
+    def claims_are_current(self, csvs: Iterable[str]) -> bool:
+        """Whether the claims were checked on these tables as they are."""
+        files = [self.at(path) for path in csvs]
+        if not all(file.is_file() and file.with_suffix(".txt").is_file() for file in files):
+            return False
+        expected = identity_of_claims(self.claims_identity(), files)
+        return saved_identity(self.at(f"{self.results}/claims.md")) == expected
+
+    # Studies: linear classifiers that a paper trains and measures in one job
+
+    def study_record(self, paper: str, study: str) -> dict:
+        """What a study depends on."""
+        settings = self.config["papers"][paper]["binary"]
+        return {
+            "study": study,
+            "view": self.view_record(settings["view"]),
+            "settings": without(settings, ["view"]) if study == "logistic" else {},
+            "code": code.meaning(f"marginalia.linear.{study}", "marginalia.linear.points"),
+            "data_code": self.data_code(settings["view"]),
+        }
+
+    def study_is_current(self, file: str) -> bool:
+        """Whether a file ``margins/PAPER/STUDY/TABLE.parquet`` is what it would be now."""
+        paper, study = Path(file).parts[-3:-1]
+        stored = (saved_provenance(self.at(file)) or {}).get("identity")
+        return same_text(self.study_record(paper, study), stored)
+
+
+class Source(NamedTuple):
+    """A file or folder that a job takes, and whether it is there and current."""
+
+    path: str
+    there: bool
+
+
+class Part(NamedTuple):
+    """A part of a measurement: its epochs, and whether it is there and current."""
+
+    epochs: tuple[int, ...]
+    there: bool
+
+
+def read_json(path: Path) -> dict:
+    """A JSON file; {} if it is missing or damaged."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def published_numbers(product: Product) -> list[str]:
+    """The CSV with what a paper publishes, where it lies beside the module of its tables."""
+    file = Path(__file__).parent / "tables" / f"{product.paper}.csv"
+    return [str(file)] if product.kind == "table" and file.is_file() else []
+
+
+def _plugin_record(kind: str, entry: dict) -> dict:
+    return {"name": entry["name"], "settings": _filled(kind, **entry)}
+
+
+def _filled(kind: str, name: str, settings: dict) -> dict:
+    return settled(settings, plugins.signature(kind, name).defaults)
