@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from marginalia import plugins
+from marginalia import devices, plugins
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,14 +44,14 @@ def parser() -> argparse.ArgumentParser:
     )
     add = measure.add_argument
     add("--model", required=True, help=f"{', '.join(plugins.names('models'))}; or FILE.py:function or "
-        "package.module:function, which makes a torch.nn.Module and is given the shape and the number of classes "
-        "of the images if it has parameters `shape` and `classes`")  # fmt: skip
+        "package.module:function, which makes a torch.nn.Module and is given the shape and the number of "
+        "classes of the images if it has parameters `shape` and `classes`")  # fmt: skip
     add("--checkpoint", type=Path, help="file of torch.save with a state dictionary, plain or under "
-        "model_state_dict, state_dict or model; loaded with weights_only=True. Leave it out if the function of "
-        "--model itself returns a trained model")  # fmt: skip
+        "model_state_dict, state_dict or model; loaded with weights_only=True. Leave it out if the function "
+        "of --model itself returns a trained model")  # fmt: skip
     add("--data", required=True, metavar="DATASET", help=f"{', '.join(KNOWN_DATA)}, of which the first three "
-        "need no download; a folder of images (train/CLASS/*, test/CLASS/*, classes in the alphabetical order of "
-        "their names); or an .npz of the pipeline")  # fmt: skip
+        "need no download; a folder of images (train/CLASS/*, test/CLASS/*, classes in the alphabetical "
+        "order of their names); or an .npz of the pipeline")  # fmt: skip
     add("--size", type=int, metavar="N", help="resize the images of a folder to N x N")
     add("--split", default="test", choices=["train", "test"], help="default: test")
     add("--count", type=int, metavar="N", help="number of images, drawn without replacement; default: all")
@@ -64,14 +64,14 @@ def parser() -> argparse.ArgumentParser:
         "max_steps=50; may be repeated")  # fmt: skip
     add("--model-set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the "
         "architecture, such as hidden=64; may be repeated")  # fmt: skip
-    add("--plugins", action="append", default=[], metavar="FOLDER", help="a folder with plugins of yours, such "
-        "as FOLDER/estimators/NAME.py; may be repeated")  # fmt: skip
+    add("--plugins", action="append", default=[], metavar="FOLDER", help="a folder with plugins of yours, "
+        "such as FOLDER/estimators/NAME.py; may be repeated")  # fmt: skip
     add("--out", required=True, type=Path, metavar="FILE", help="table to write: .csv, or .parquet with its "
         "provenance")  # fmt: skip
     add("--device", default="auto", help="auto, cpu, mps, cuda or cuda:N; default: auto")
     add("--threads", type=int, metavar="N", help="processor threads; default: torch's choice")
-    add("--seed", type=int, default=0, help="seed of the estimator's own random numbers, and of those that the "
-        "function of --model draws; default: 0")  # fmt: skip
+    add("--seed", type=int, default=0, help="seed of the estimator's own random numbers, and of those that "
+        "the function of --model draws; default: 0")  # fmt: skip
     add("--mirror", help="folder or URL with the files of DATASET, tried before the official addresses")
     add("--downloads", type=Path, default=Path("results/downloads"), metavar="FOLDER",
         help="where fetched files are kept; default: results/downloads")  # fmt: skip
@@ -91,6 +91,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def measure(options: argparse.Namespace) -> None:
     """Measure a model, write the table, print its summary."""
+    devices.share_processors()
     for folder in options.plugins:
         plugins.add_folder(folder)
     if options.out.suffix not in (".csv", ".parquet"):
@@ -112,9 +113,6 @@ def measure(options: argparse.Namespace) -> None:
         raise ValueError(f"--checkpoint {options.checkpoint}: there is no such file")
     dataset = _dataset(options)
 
-    from marginalia import devices
-
-    devices.share_processors()
     from marginalia.checkpoints import weights_digest
     from marginalia.files import atomic_write
     from marginalia.measurements.measure import measure as measure_model

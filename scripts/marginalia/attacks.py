@@ -143,7 +143,9 @@ def attack(
     at_once = images_at_once(model, x)
     block = max(at_once, BLOCK_BYTES // (x[0].numel() * x.element_size()))
     with torch.no_grad():
-        for center, point, label, low in zip(*(part.split(block) for part in (x, points, y, masked)), strict=True):
+        for center, point, label, low in zip(
+            *(part.split(block) for part in (x, points, y, masked)), strict=True
+        ):
             gradients = _Gradients(model, label, settings.loss, at_once)
             reached = point
             for _ in range(settings.steps):

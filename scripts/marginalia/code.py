@@ -111,7 +111,7 @@ class Module:
 
     name: str
     file: Path
-    beside: Path | None  # the folder of a module that belongs to no package
+    beside: Path | None  # a folder whose modules are followed too
     definitions: dict[str, list[ast.stmt]] = field(default_factory=dict)
     imports: dict[str, Imported] = field(default_factory=dict)
     stars: list[str] = field(default_factory=list)
@@ -168,14 +168,14 @@ def installed_at(package: str) -> tuple[Path, bool] | None:
     return place, installed or place.is_relative_to(sysconfig.get_path("stdlib"))
 
 
-def source(module: str, place: Path) -> Module | None:
+def source(module: str, place: Path, beside: Path | None = None) -> Module | None:
     """The source of a module whose outermost package lies at ``place``; None if there is none."""
     inner = module.split(".")[1:]
     if place.is_file():
         return read(module, place, place.parent) if not inner and place.suffix == ".py" else None
     for file in (place.joinpath(*inner, "__init__.py"), place.joinpath(*inner).with_suffix(".py")):
         if (inner or file.name == "__init__.py") and file.is_file():
-            return read(module, file)
+            return read(module, file, beside)
     return None
 
 
@@ -243,7 +243,7 @@ class _Library:
         package = name.partition(".")[0]
         if beside is not None:
             for place in (beside / package, beside / f"{package}.py"):
-                if package != PACKAGE.name and place.exists() and (found := source(name, place)):
+                if package != PACKAGE.name and (found := source(name, place, beside)):
                     return found
         at = self._place(package) if package in self._followed else None
         return source(name, at[0]) if at else None

@@ -213,6 +213,12 @@ def test_files_and_what_lies_beside_them(tmp_path):
     assert written("3", script="b") != first
     assert written("4", helper="2") != first
     assert written("5", data="y") != first
+    for name, level in (("6", 1), ("7", 2)):
+        (tmp_path / name / "lib").mkdir(parents=True)
+        (tmp_path / name / "script.py").write_text("from lib import f\nf()")
+        (tmp_path / name / "lib" / "__init__.py").write_text("from lib.inner import f")
+        (tmp_path / name / "lib" / "inner.py").write_text(f"def f(): return {level}")
+    assert code.meaning(f"{tmp_path}/6/script.py") != code.meaning(f"{tmp_path}/7/script.py")
     of_g = code.meaning(f"{tmp_path / '1' / 'helper.py'}:g")
     assert of_g == code.meaning(f"{tmp_path / '2' / 'helper.py'}:g")
     assert of_g != code.meaning(f"{tmp_path / '4' / 'helper.py'}:g")
@@ -277,8 +283,9 @@ def test_the_package_is_read_fast_and_without_imports():
     script = (
         "import sys; from marginalia import code, plugins\n"
         "entries = [plugins.entry(kind, name) for kind in plugins.ENTRIES for name in plugins.names(kind)]\n"
-        "entries += ['marginalia.figures.wu2019', 'marginalia.figures.mickisch2020', "
-        "'marginalia.tables.wu2019', 'marginalia.training.trainer:Trainer', 'marginalia.measurements.measure:measure']\n"
+        "entries += ['marginalia.figures.wu2019', 'marginalia.figures.mickisch2020']\n"
+        "entries += ['marginalia.tables.wu2019', 'marginalia.training.trainer:Trainer']\n"
+        "entries += ['marginalia.measurements.measure:measure']\n"
         "assert len({code.meaning(entry) for entry in entries}) == len(entries)\n"
         "print([name for name in ('torch', 'numpy', 'pandas', 'matplotlib', 'yaml') if name in sys.modules])"
     )

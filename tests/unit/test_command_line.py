@@ -57,8 +57,8 @@ def nets(tmp_path):
 
 def measure(checkpoint, out, *more):
     given = ["--checkpoint", str(checkpoint)] if checkpoint else []
-    start = ["measure", "--model", "mnist_lr", *given, "--data", "mnist_embedded", "--out", str(out)]
-    main([*start, *more])
+    data = ["--data", "mnist_embedded", "--out", str(out), "--threads", "1"]
+    main(["measure", "--model", "mnist_lr", *given, *data, *more])
 
 
 def test_deepfool_in_csv(tmp_path, checkpoint, dataset, capsys):
@@ -93,9 +93,8 @@ def test_parquet_keeps_provenance(tmp_path, checkpoint, dataset):
 def test_data_of_the_pipeline(tmp_path, checkpoint, dataset):
     _, file = checkpoint
     dataset.save(tmp_path / "mnist.npz")
-    common = ["measure", "--model", "mnist_lr", "--checkpoint", str(file), "--estimator", "predictions"]
     for data, out in (("mnist_embedded", "a.csv"), (str(tmp_path / "mnist.npz"), "b.csv")):
-        main([*common, "--data", data, "--out", str(tmp_path / out)])
+        measure(file, tmp_path / out, "--data", data, "--estimator", "predictions")
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
     assert len(pd.read_csv(tmp_path / "a.csv")) == len(dataset.test)
 
@@ -119,8 +118,9 @@ def test_a_torchvision_network_on_a_folder_of_images(tmp_path):
             pixels = random.integers(0, 256, (70, 90, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(folder / "1.png")
     out = tmp_path / "margins.csv"
-    measure(None, out, "--model", "torchvision.models:squeezenet1_1", "--model-set", "num_classes=3",
-            "--data", str(tmp_path / "images"), "--size", "64", "--set", "max_steps=3", "--norm", "2")  # fmt: skip
+    network = ["--model", "torchvision.models:squeezenet1_1", "--model-set", "num_classes=3"]
+    images = ["--data", str(tmp_path / "images"), "--size", "64"]
+    measure(None, out, *network, *images, "--set", "max_steps=3", "--norm", "2")
     assert pd.read_csv(out)["label"].tolist() == [0, 1]
 
 

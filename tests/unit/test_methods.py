@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from marginalia import plugins
 from marginalia.dataset import Dataset, Split
-from marginalia.methods import amr, deep_defense, lcr, mmr, standard
+from marginalia.methods import amr, deep_defense, lcr, mmr, pgd_adversarial, standard
 from marginalia.methods._orthogonality import orthogonality
 from marginalia.models import build
 from marginalia.training import Recipe, train_segment
@@ -60,7 +60,7 @@ def test_penalty_takes_kernels_as_rows():
 # AMR and LCR
 
 
-def direct_amr(model, images, labels, tau, lam, beta, normalized):
+def direct_amr(model, images, labels, tau, lam, beta):
     """Equation (15), image by image."""
     layers = [layer for layer in model if isinstance(layer, nn.Linear)]
     total = 0
@@ -72,11 +72,8 @@ def direct_amr(model, images, labels, tau, lam, beta, normalized):
         margins = []
         for other in range(len(rows)):
             if other != label:
-                if normalized:
-                    normal = rows[label] / rows[label].norm() - rows[other] / rows[other].norm()
-                    margins.append(normal @ features)
-                else:
-                    margins.append(logits[label] - logits[other])
+                normal = rows[label] / rows[label].norm() - rows[other] / rows[other].norm()
+                margins.append(normal @ features)
         margin = min(margins)
         total = total - lam * (margin if 0 < margin < tau else torch.tensor(tau if margin >= tau else 0.0))
     penalty = sum(
@@ -85,16 +82,27 @@ def direct_amr(model, images, labels, tau, lam, beta, normalized):
     return total / len(images) + beta * penalty
 
 
-@pytest.mark.parametrize("margin", amr.MARGINS)
-def test_amr_value_and_gradient(margin):
+def direct_public_amr(model, images, labels, tau, lam, beta):
+    """The hinge max(0, tau - margin) on logits, image by image."""
+    total = 0
+    for image, label in zip(images, labels.tolist(), strict=True):
+        logits = model(image[None])[0]
+        margin = min(logits[label] - logits[k] for k in range(len(logits)) if k != label)
+        total = total + torch.logsumexp(logits, 0) - logits[label] + lam * max(tau - margin, 0 * margin)
+    return total / len(images) + beta * orthogonality(model)
+
+
+@pytest.mark.parametrize("form", amr.FORMS)
+def test_amr_value_and_gradient(form):
     model = dense()
     images, labels = batch(model, count=9)
-    scores = model[:-1](images) @ F.normalize(model[-1].weight).T if margin == "normalized" else model(images)
+    paper = form == "equation15"
+    scores = model[:-1](images) @ F.normalize(model[-1].weight).T if paper else model(images)
     margins = amr.feature_margin(scores, labels)
     tau = margins.max().item() / 2
     assert (margins < 0).any() and ((margins > 0) & (margins < tau)).any() and (margins > tau).any()
-    found = amr.loss(model, images, labels, tau=tau, lam=0.7, beta=0.01, margin=margin)
-    expected = direct_amr(model, images, labels, tau, 0.7, 0.01, margin == "normalized")
+    found = amr.loss(model, images, labels, tau=tau, lam=0.7, beta=0.01, form=form)
+    expected = (direct_amr if paper else direct_public_amr)(model, images, labels, tau, 0.7, 0.01)
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(gradients(found, model), gradients(expected, model))
 
@@ -142,9 +150,25 @@ def test_amr_refuses_a_model_without_a_last_linear_layer(model):
         amr.loss(model, torch.rand(2, 1, 3, 3), torch.tensor([0, 1]))
 
 
-def test_amr_refuses_an_unknown_margin():
-    with pytest.raises(ValueError, match="margin must be one of normalized, logits, got 'raw'"):
-        amr.loss(dense(), *batch(dense()), margin="raw")
+def test_amr_refuses_an_unknown_form():
+    with pytest.raises(ValueError, match="form must be one of equation15, public, got 'raw'"):
+        amr.loss(dense(), *batch(dense()), form="raw")
+
+
+def test_adversarial_training_starts_where_it_is_told(monkeypatch):
+    model = dense().float()
+    images, labels = torch.rand(4, 1, 1, 3), torch.tensor([0, 1, 2, 0])
+    starts = []
+
+    def recorded(model, x, y, *, start, **settings):
+        starts.append(start)
+        return x
+
+    monkeypatch.setattr(pgd_adversarial, "pgd", recorded)
+    settings = {"eps": 0.1, "step_size": 0.05}
+    pgd_adversarial.loss(model, images, labels, **settings)
+    pgd_adversarial.loss(model, images, labels, start="box", **settings)
+    assert starts == ["ball", "box"]
 
 
 def test_lcr_refuses_a_model_without_weights():

@@ -25,8 +25,9 @@ def settings_of_deep_defense(**changes):
     return {"lam": 0.5, "c": 1.5, "d": 0.2, **changes}
 
 
+@pytest.mark.parametrize("less_mean", [False, True])
 @pytest.mark.parametrize("norm", [2, inf])
-def test_deep_defense_of_a_linear_model_is_closed_form(norm):
+def test_deep_defense_of_a_linear_model_is_closed_form(norm, less_mean):
     model = nn.Sequential(nn.Flatten(), nn.Linear(3, 3)).double()
     images, labels = batch(model)
     weight, bias = model[1].weight, model[1].bias
@@ -41,9 +42,10 @@ def test_deep_defense_of_a_linear_model_is_closed_form(norm):
             if k != prediction
         }
         distance = min(distances.values()) if prediction == label else distances[label]
-        rho = 1.02 * distance / torch.linalg.vector_norm(image, norm)
+        relative_to = image - images.flatten(1).mean(0) if less_mean else image
+        rho = 1.02 * distance / torch.linalg.vector_norm(relative_to, norm)
         expected = expected + 0.5 * torch.exp((-1.5 if prediction == label else 0.2) * rho) / len(images)
-    settings = settings_of_deep_defense(norm=norm, max_steps=1)
+    settings = settings_of_deep_defense(norm=norm, max_steps=1, less_mean=less_mean)
     found = deep_defense.loss(model, images, labels, **settings)
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(gradients(found, model), gradients(expected, model))

@@ -1,10 +1,13 @@
 """The minimum-norm attack against exact margins, DeepFool, masked gradients and foolbox."""
 
+import sys
+
 import pytest
 import torch
 from torch import nn
 
-from marginalia.attacks import pgd
+from marginalia.attacks import PGD, attack
+from marginalia.dct import diagonal_subspaces
 from marginalia.margins import deepfool, linear_margin, minimum_norm_attack
 from marginalia.models import build
 
@@ -27,6 +30,48 @@ def test_exact_on_a_linear_network():
     exact = linear_margin(model.fc.weight, model.fc.bias, x)
     assert result.found.all()
     torch.testing.assert_close(result.distance, exact, rtol=2e-3, atol=1e-5)
+
+
+def test_exact_on_a_linear_network_in_every_subspace():
+    model, x = network("mnist_lr", (1, 8, 8), 10, gain=1.0), pixels(40, 1, 8, 8)
+    subspaces = diagonal_subspaces((1, 8, 8), 3, 2)
+    result = minimum_norm_attack(model, x, subspaces=subspaces, steps=60)
+    assert result.found.all() and result.distance.shape == (len(subspaces), 40)
+    assert result.perturbation.shape == (len(subspaces), *x.shape) and result.target.shape == (
+        len(subspaces),
+        40,
+    )
+    logits = model(x)
+    gaps = logits.gather(1, result.label[:, None]) - logits
+    for basis, distance, perturbation in zip(subspaces, result.distance, result.perturbation, strict=True):
+        lengths = ((model.fc.weight[result.label][:, None] - model.fc.weight) @ basis).norm(dim=2)
+        exact = (gaps / lengths).nan_to_num(float("inf")).amin(1)
+        torch.testing.assert_close(distance, exact, rtol=2e-3, atol=1e-5)
+        flat = perturbation.flatten(1)
+        torch.testing.assert_close(flat @ basis @ basis.T, flat, rtol=0, atol=1e-5)
+        torch.testing.assert_close(flat.norm(dim=1), distance)
+
+
+def test_all_pixels_are_a_subspace_too():
+    model, x = network(channels=(4, 8), hidden=16), pixels(20, 1, 16, 16)
+    free = minimum_norm_attack(model, x, box=None, steps=30).distance
+    inside = minimum_norm_attack(model, x, subspaces=torch.eye(256)[None], steps=30).distance[0]
+    torch.testing.assert_close(inside, free, rtol=1e-2, atol=0)
+
+
+def test_two_classes_have_no_third_logit():
+    model, x = network("mnist_lr", (1, 7, 7), 2, gain=1.0), pixels(50, 1, 7, 7)
+    result = minimum_norm_attack(model, x, box=None, steps=50)
+    exact = linear_margin(model.fc.weight, model.fc.bias, x)
+    torch.testing.assert_close(result.distance, exact, rtol=2e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("share", ["BALL_SHARE", "MULTIPLIER_SHARE", "POLISH_SHARE"])
+def test_each_descent_finds_something_nearer(share, monkeypatch):
+    model, x = network(channels=(4, 8), hidden=16), pixels(60, 1, 16, 16)
+    whole = minimum_norm_attack(model, x, steps=60).distance
+    monkeypatch.setattr(sys.modules["marginalia.margins.minimum_norm"], share, 0)
+    assert whole.mean() < minimum_norm_attack(model, x, steps=60).distance.mean()
 
 
 def test_never_above_deepfool_and_crosses():
@@ -67,8 +112,8 @@ class Certain(nn.Module):
 def test_masked_gradients_do_not_fool_it():
     model, x = Certain().eval(), pixels(20, 16) * 0.05 + 0.7  # margins near 1.9
     y = model(x).argmax(1)
-    attacked, masked = pgd(model, x, y, eps=2.5, steps=50, box=None, step_size=0.2, return_masked=True)
-    assert masked.all() and (model(attacked).argmax(1) == y).all()
+    attacked = attack(model, x, y, PGD(2.5, steps=50, box=None, step_size=0.2))
+    assert attacked.masked.all() and (model(attacked.images).argmax(1) == y).all()
     result = minimum_norm_attack(model, x, box=None)
     assert result.found.all()
     torch.testing.assert_close(result.distance, (x.sum(1) / 4 - 1).abs(), rtol=1e-3, atol=1e-4)
@@ -112,6 +157,8 @@ def test_float32_agrees_with_float64():
     [
         ({"steps": 0}, "steps"),
         ({"box": (1, 0)}, "box"),
+        ({"subspaces": torch.eye(64)}, r"\[R, 64, S\]"),
+        ({"subspaces": 2 * torch.eye(64)[None]}, "subspace 0 is not orthonormal"),
         ({"x": torch.zeros(2, 1, 5, 5)}, "does not take images"),
         ({"x": torch.full((2, 1, 8, 8), float("nan"))}, "NaN"),
         ({"model": network("mnist_lr", (1, 8, 8)).train()}, "training mode"),

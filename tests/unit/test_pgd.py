@@ -1,10 +1,15 @@
-"""PGD against its closed form on a linear network, its definition, and foolbox."""
+"""PGD against its closed form on a linear network, its definition, plain steps, and foolbox."""
 
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
-from marginalia.attacks import pgd
+from marginalia import attacks
+from marginalia.attacks import PGD, attack, pgd
+from marginalia.estimators import pgd as estimator
+from marginalia.estimators import robustness
+from marginalia.margins.gradients import linearize
 from marginalia.models import build
 
 INF = float("inf")
@@ -88,6 +93,13 @@ def test_a_wrong_start_is_refused(wrong):
         pgd(model, x, y, eps=0.1, **wrong)
 
 
+def test_settings_are_checked_once_made_and_stay():
+    with pytest.raises(ValueError, match="gradient_floor must be"):
+        PGD(1.0, gradient_floor=0)
+    with pytest.raises(AttributeError):
+        PGD(1.0).eps = 2.0
+
+
 @NORMS
 def test_random_start_is_uniform_in_the_ball(norm):
     model = nn.Sequential(nn.Linear(2, 2)).eval()
@@ -100,20 +112,104 @@ def test_random_start_is_uniform_in_the_ball(norm):
     assert start.mean(0).abs().max() < 0.05
 
 
-def test_masked_gradients_are_counted_and_floored():
-    model, x, y = problem(classes=2)
+def certain(bias):
+    """A linear network that says class 0 with a logit difference of about ``bias``."""
+    model, x, _ = problem(classes=2, gain=0.1)
     with torch.no_grad():
-        model.fc.bias[0] = 200.0  # class 0 with certainty: the cross-entropy gradient underflows to zero
-    y = torch.zeros_like(y)
+        model.fc.bias.copy_(torch.tensor([bias, 0.0]))
+    return model, x, torch.zeros(len(x), dtype=torch.long)
+
+
+def test_masked_gradients_are_counted_and_floored():
+    model, x, y = certain(200.0)  # the cross-entropy's gradient underflows to zero
     start = pgd(model, x, y, eps=0.1, steps=0, generator=torch.Generator().manual_seed(0))
-    adversarial, masked = pgd(
-        model, x, y, eps=0.1, steps=5, generator=torch.Generator().manual_seed(0), return_masked=True
+    attacked = attack(model, x, y, PGD(0.1, steps=5), torch.Generator().manual_seed(0))
+    assert attacked.masked.all() and attacked.masked.dtype == torch.bool
+    torch.testing.assert_close(attacked.images, start, rtol=0, atol=1e-6)
+    moved = attack(model, x, y, PGD(0.1, steps=5, loss="logit_difference"))
+    assert not moved.masked.any()
+    assert (model(moved.images).diff(dim=1) > model(x).diff(dim=1)).all()
+
+
+def test_a_gradient_below_the_published_floor_moves_the_image_by_its_share_of_it():
+    """The setting that decides wu2019's tables: a step is 0.01 times the gradient's norm over 1e-6."""
+    model, x, y = certain(16.0)
+    start, moved, lowered = (
+        pgd(model, x, y, eps=5.0, box=None, generator=torch.Generator().manual_seed(0), **settings)
+        for settings in ({"steps": 0}, {"steps": 1}, {"steps": 1, "gradient_floor": 1e-12})
     )
-    assert masked.all() and masked.dtype == torch.bool
-    torch.testing.assert_close(adversarial, start, rtol=0, atol=1e-6)
-    moved, masked = pgd(model, x, y, eps=0.1, steps=5, loss="logit_difference", return_masked=True)
-    assert not masked.any()
-    assert (model(moved).diff(dim=1) > model(x).diff(dim=1)).all()
+    leaf = start.clone().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(F.cross_entropy(model(leaf), y, reduction="sum"), leaf)
+    share = gradient.flatten(1).norm(dim=1) / 1e-6
+    assert ((share > 1e-4) & (share < 0.1)).all()
+    torch.testing.assert_close((moved - start).flatten(1).norm(dim=1), 0.01 * share, rtol=0.1, atol=1e-7)
+    torch.testing.assert_close(
+        (lowered - start).flatten(1).norm(dim=1), torch.full((30,), 0.01), rtol=0.01, atol=0
+    )
+
+
+def test_the_estimators_have_the_published_floor_and_pass_theirs_on():
+    model, x, y = certain(18.0)
+    for measure, settings in (
+        (estimator.measure, {}),
+        (robustness.measure, {"search_steps": 2}),
+    ):
+        settings |= {"eps": [0.5], "steps": 2, "generator": torch.Generator().manual_seed(0)}
+        assert measure(model, x, y, **settings)["masked_0.5"].all()
+        assert not measure(model, x, y, gradient_floor=1e-12, **settings)["masked_0.5"].any()
+
+
+def plainly(model, x, y, settings, generator):
+    """The attack as its definition reads: all images through the network in every step."""
+    point = pgd(
+        model, x, y, eps=settings.eps, norm=settings.norm, steps=0, start=settings.start, generator=generator
+    )
+    masked = torch.zeros(len(x), dtype=torch.bool)
+    column = (-1, *[1] * (x.ndim - 1))
+    with torch.no_grad():
+        for _ in range(settings.steps):
+            logits, vjp = linearize(model, point)
+            gradient = vjp((logits.softmax(1) - F.one_hot(y, logits.shape[1]))[None])[0]
+            length = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
+            masked |= length < settings.gradient_floor
+            if settings.norm == 2:
+                scale = settings.step_size / length.clamp(min=settings.gradient_floor)
+                offset = torch.addcmul(point, gradient, scale.view(column)).clamp(0, 1) - x
+                length = torch.linalg.vector_norm(offset.flatten(1), dim=1)
+                shrink = (settings.eps / length.clamp(min=settings.eps)).clamp(max=1)
+                point = torch.addcmul(x, offset, shrink.view(column))
+            else:
+                point = point.add(gradient.sign(), alpha=settings.step_size)
+                point = torch.clamp(point, x - settings.eps, x + settings.eps).clamp(0, 1)
+    return point, masked
+
+
+@NORMS
+@pytest.mark.parametrize("start", attacks.STARTS)
+@pytest.mark.parametrize("name", ["plain_cnn", "mnist_mlp"])
+def test_images_that_need_no_pass_end_where_plain_steps_end_to_the_bit(norm, start, name, monkeypatch):
+    small = {"channels": (4, 8), "hidden": 16} if name == "plain_cnn" else {"hidden": 16}
+    model, x, y = problem(64, 3, (1, 16, 16), name, gain=6.0, **small)
+    with torch.no_grad():
+        gap = model(x).topk(2).values.diff(dim=1).abs().median()
+        model[-1].weight.mul_(40 / gap)  # half of the images with a gradient below 1e-17
+        model[-1].bias.mul_(40 / gap)
+    x[:32] = x[:32].round()  # pixels at the edge of the box
+    passes = 0
+
+    def counted(model, points):
+        nonlocal passes
+        passes += len(points)
+        return linearize(model, points)
+
+    monkeypatch.setattr(attacks, "linearize", counted)
+    settings = PGD(1.0 if norm == 2 else 0.1, norm, steps=60, step_size=0.02, start=start)
+    found = attack(model, x, y, settings, torch.Generator().manual_seed(0))
+    images, masked = plainly(model, x, y, settings, torch.Generator().manual_seed(0))
+    assert 0 < masked.sum() < 64
+    assert torch.equal(found.images, images) and torch.equal(found.masked, masked)
+    if norm == 2:
+        assert passes < 0.9 * 60 * 64
 
 
 def test_reproducible_and_leaves_the_model_alone():

@@ -12,7 +12,6 @@ ROOT = Path(__file__).parents[2]
 CONDA_NAMES = {
     "torch": "pytorch",
     "matplotlib": "matplotlib-base",
-    "seaborn": "seaborn-base",
     "snakemake": "snakemake-minimal",
 }
 

@@ -218,7 +218,7 @@ def estimator_comment(pipeline):
 
 
 def drawing_code(pipeline):
-    edit(pipeline, "scripts/marginalia/figures/models.py", r"height=[\d.]+", "height=2.9")
+    edit(pipeline, "scripts/marginalia/figures/models.py", r"set_xticks\(\[\]\)", "set_xticks([0])")
 
 
 def caption(pipeline):

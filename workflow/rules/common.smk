@@ -1,7 +1,8 @@
 """The checked configuration, the plan, and what several rules ask.
 
-All inputs are `ancient` and what a job is told is one object, which Snakemake does not compare: the plan decides
-what is out of date, by content, and :func:`again` has Snakemake make it anew.
+The plan decides what is out of date, by content, and :func:`again` has Snakemake make it anew. So that Snakemake
+decides nothing by itself, the inputs of what is current are `ancient`, and what a job is told is one object, which
+Snakemake does not compare.
 """
 
 import sys
@@ -27,7 +28,7 @@ try:
         without,
     )
     from marginalia.identity import text
-    from marginalia.planning import Plan, Product, Span, Taken
+    from marginalia.planning import Plan, Product, Source, Span, Taken
 except ModuleNotFoundError as error:
     raise WorkflowError(
         f"Marginalia's library cannot be imported ({error}): clone the repository and name its workflow/Snakefile "
@@ -99,18 +100,20 @@ def again(path, is_current):
         workflow._dag.forcefiles.add(on_disk(path))
 
 
-def taken(sources):
-    """The paths that a job takes; those that are there and not current are made anew before it."""
+def taken(sources, by_current):
+    """The paths that a job takes, whose result is current or not; if not, what it takes is made anew as well."""
+    paths = [source.path for source in sources]
+    if by_current:
+        return ancient(paths)
     for source in sources:
         again(source.path, source.there)
-    return [source.path for source in sources]
+    return paths
 
 
-def data_of(run):
-    """The file of the images of a run; made anew if it is not current."""
-    view = config["runs"][run]["view"]
-    again(PLAN.view_file(view), PLAN.data_is_current(view))
-    return PLAN.view_file(view)
+def images(view, by_current):
+    """The file of a view or dataset, as a job takes it."""
+    (path,) = taken([Source(PLAN.view_file(view), PLAN.data_is_current(view))], by_current)
+    return path
 
 
 def told(**facts):

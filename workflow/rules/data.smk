@@ -16,13 +16,16 @@ def told_of_data(name):
 
 
 def downloads_of(wildcards):
-    return [f"{DOWNLOADS}/{resource.key}" for resource in NEEDED_FILES[wildcards.dataset]]
+    current = PLAN.data_is_current(wildcards.dataset)
+    again(PLAN.view_file(wildcards.dataset), current)
+    files = [f"{DOWNLOADS}/{resource.key}" for resource in NEEDED_FILES[wildcards.dataset]]
+    return taken([Source(file, True) for file in files], current)
 
 
 def dataset_of_view(wildcards):
-    dataset = config["views"][wildcards.view]["dataset"]
-    again(PLAN.view_file(dataset), PLAN.data_is_current(dataset))
-    return PLAN.view_file(dataset)
+    current = PLAN.data_is_current(wildcards.view)
+    again(PLAN.view_file(wildcards.view), current)
+    return images(config["views"][wildcards.view]["dataset"], current)
 
 
 rule fetch:
@@ -53,7 +56,7 @@ rule fetch:
 
 rule convert:
     input:
-        files=ancient(downloads_of),
+        files=downloads_of,
     output:
         data=f"{RESULTS}/data/{{dataset}}.npz",
     log:
@@ -80,7 +83,7 @@ rule convert:
 
 rule view:
     input:
-        data=ancient(dataset_of_view),
+        data=dataset_of_view,
     output:
         data=f"{RESULTS}/views/{{view}}.npz",
     log:

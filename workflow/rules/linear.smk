@@ -24,15 +24,14 @@ def study_table(paper, study, table):
 def studied(study, *tables):
     """The input function of a study; its tables are made anew if they are there and not current."""
 
-    def images(wildcards):
-        for table in tables:
-            path = study_file(wildcards.paper, study, table)
-            again(path, PLAN.study_is_current(path))
-        view = BINARY[wildcards.paper]["view"]
-        again(PLAN.view_file(view), PLAN.data_is_current(view))
-        return PLAN.view_file(view)
+    def studied_on(wildcards):
+        paths = [study_file(wildcards.paper, study, table) for table in tables]
+        current = all(map(PLAN.study_is_current, paths))
+        for path in paths:
+            again(path, current)
+        return images(BINARY[wildcards.paper]["view"], current)
 
-    return images
+    return studied_on
 
 
 def told_of_study(study):
@@ -45,7 +44,7 @@ def told_of_study(study):
 
 rule logistic:
     input:
-        data=ancient(studied("logistic", "curves", "margins", "examples")),
+        data=studied("logistic", "curves", "margins", "examples"),
     output:
         curves=f"{RESULTS}/margins/{{paper}}/logistic/curves.parquet",
         margins=f"{RESULTS}/margins/{{paper}}/logistic/margins.parquet",
@@ -71,7 +70,7 @@ rule logistic:
 
 rule svm:
     input:
-        data=ancient(studied("svm", "margins", "examples")),
+        data=studied("svm", "margins", "examples"),
     output:
         margins=f"{RESULTS}/margins/{{paper}}/svm/margins.parquet",
         examples=f"{RESULTS}/margins/{{paper}}/svm/examples.parquet",

@@ -15,15 +15,16 @@ def checkpoints_of(wildcards):
     run, seed = wildcards.run, int(wildcards.seed)
     epochs = [epoch for epoch in part.epochs if epoch <= last_epoch(config["runs"][run])]
     sources = dict.fromkeys(PLAN.checkpoint_source(run, seed, epoch) for epoch in epochs)
-    return [source.path for source in sources] if part.there else taken(sources)
+    return taken(sources, part.there)
 
 
 def measured_on(wildcards):
     """The images; a part that is there and not current is made anew."""
     folder = PLAN.measurement_folder(wildcards.run, wildcards.seed, wildcards.measurement)
     part = part_of(wildcards)
-    again(f"{folder}/{span_of(wildcards).folder}", part is not None and part.there)
-    return data_of(wildcards.run)
+    current = part is not None and part.there
+    again(f"{folder}/{span_of(wildcards).folder}", current)
+    return images(config["runs"][wildcards.run]["view"], current)
 
 
 def told_of_part(wildcards):
@@ -36,8 +37,8 @@ def told_of_part(wildcards):
 
 rule measure:
     input:
-        data=ancient(measured_on),
-        checkpoints=ancient(checkpoints_of),
+        data=measured_on,
+        checkpoints=checkpoints_of,
     output:
         folder=directory(f"{RESULTS}/margins/{{run}}/seed-{{seed}}/{{measurement}}/epochs-{{first}}-{{last}}"),
     log:

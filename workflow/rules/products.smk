@@ -26,10 +26,7 @@ def taken_by(kind):
         for path in PLAN.product_files(product):
             again(path, current)
         sources = {name: PLAN.sources(each) for name, each in product.inputs.items()}
-        return {
-            name: ancient([source.path for source in some] if current else taken(some))
-            for name, some in sources.items()
-        }
+        return {name: taken(some, current) for name, some in sources.items()}
 
     return inputs
 
@@ -94,12 +91,12 @@ def checked(wildcards):
     current = all(map(PLAN.product_is_current, CHECKED)) and PLAN.claims_are_current(csvs)
     for ending in ("csv", "md"):
         again(f"{RESULTS}/claims.{ending}", current)
-    return csvs
+    return taken([Source(csv, True) for csv in csvs], current)
 
 
 rule claims:
     input:
-        csvs=ancient(checked),
+        csvs=checked,
     output:
         csv=f"{RESULTS}/claims.csv",
         markdown=f"{RESULTS}/claims.md",
@@ -139,7 +136,7 @@ def shown_in_gallery(wildcards):
 
 rule paper_gallery:
     input:
-        files=ancient(shown_in_gallery),
+        files=shown_in_gallery,
     output:
         folder=directory(f"results/gallery/{config['scale']}/{{paper}}"),
     log:

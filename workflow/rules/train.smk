@@ -1,11 +1,17 @@
 """Training: one job trains a segment of a run and leaves a checkpoint after each epoch that is kept."""
 
 
+def is_trained(wildcards):
+    """Whether a segment is there and was trained with these settings."""
+    return PLAN.segments(wildcards.run, int(wildcards.seed)).get(span_of(wildcards), False)
+
+
 def previous_segment(wildcards):
     """The segment that a segment goes on from, if it does not start at the initialization."""
     if not int(wildcards.first):
         return []
-    return taken([PLAN.checkpoint_source(wildcards.run, int(wildcards.seed), int(wildcards.first))])
+    source = PLAN.checkpoint_source(wildcards.run, int(wildcards.seed), int(wildcards.first))
+    return taken([source], is_trained(wildcards))[0]
 
 
 def initial_checkpoint(wildcards):
@@ -13,23 +19,22 @@ def initial_checkpoint(wildcards):
     start = config["runs"][wildcards.run].get("initial")
     if start is None or int(wildcards.first):
         return []
-    epoch = last_epoch(config["runs"][start])
-    return taken([PLAN.checkpoint_source(start, int(wildcards.seed), epoch)])
+    source = PLAN.checkpoint_source(start, int(wildcards.seed), last_epoch(config["runs"][start]))
+    return taken([source], is_trained(wildcards))[0]
 
 
 def trained_on(wildcards):
     """The images; a segment that is there and was trained with other settings is trained anew."""
-    run, seed = wildcards.run, int(wildcards.seed)
-    path = PLAN.segment_path(run, seed, span_of(wildcards))
-    again(path, PLAN.segments(run, seed).get(span_of(wildcards), False))
-    return data_of(run)
+    path = PLAN.segment_path(wildcards.run, int(wildcards.seed), span_of(wildcards))
+    again(path, is_trained(wildcards))
+    return images(config["runs"][wildcards.run]["view"], is_trained(wildcards))
 
 
 rule train:
     input:
-        data=ancient(trained_on),
-        previous=ancient(previous_segment),
-        initial=ancient(initial_checkpoint),
+        data=trained_on,
+        previous=previous_segment,
+        initial=initial_checkpoint,
     output:
         segment=directory(f"{RESULTS}/runs/{{run}}/seed-{{seed}}/epochs-{{first}}-{{last}}"),
     log:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from marginalia.attacks import pgd
+from marginalia.attacks import GRADIENT_FLOOR, LOSS, NORM, PGD, START, STEP_SIZE, STEPS, attack
 from marginalia.estimators.predictions import measure as predict
 
 
@@ -16,12 +16,12 @@ def measure(
     labels: Tensor,
     *,
     eps: Sequence[float] = (0.5, 1.0, 1.5, 2.0),
-    norm: float = 2,
-    steps: int = 1000,
-    step_size: float = 0.01,
-    loss: str = "cross_entropy",
-    gradient_floor: float = 1e-6,
-    start: str = "ball",
+    norm: float = NORM,
+    steps: int = STEPS,
+    step_size: float = STEP_SIZE,
+    loss: str = LOSS,
+    gradient_floor: float = GRADIENT_FLOOR,
+    start: str = START,
     generator: torch.Generator | None = None,
 ) -> dict[str, np.ndarray]:
     """Columns ``prediction``, ``correct``, and for each radius (pixel units) two flags.
@@ -31,20 +31,9 @@ def measure(
     """
     columns = predict(model, images, labels)
     for radius in eps:
-        attacked, masked = pgd(
-            model,
-            images,
-            labels,
-            eps=radius,
-            norm=norm,
-            steps=steps,
-            step_size=step_size,
-            loss=loss,
-            gradient_floor=gradient_floor,
-            start=start,
-            generator=generator,
-            return_masked=True,
-        )
-        columns[f"robust_{radius:g}"] = predict(model, attacked, labels)["correct"] & columns["correct"]
-        columns[f"masked_{radius:g}"] = masked.cpu().numpy()
+        settings = PGD(radius, norm, steps, step_size, loss, gradient_floor, start=start)
+        attacked = attack(model, images, labels, settings, generator)
+        correct = predict(model, attacked.images, labels)["correct"]
+        columns[f"robust_{radius:g}"] = correct & columns["correct"]
+        columns[f"masked_{radius:g}"] = attacked.masked.cpu().numpy()
     return columns

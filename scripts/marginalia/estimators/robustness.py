@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from marginalia.attacks import GRADIENT_FLOOR, START, STEP_SIZE, STEPS
 from marginalia.estimators import minimum_norm, pgd
 
 
@@ -15,10 +16,10 @@ def measure(
     labels: Tensor,
     *,
     eps: Sequence[float] = (0.5, 1.0, 1.5, 2.0),
-    steps: int = 1000,
-    step_size: float = 0.01,
-    gradient_floor: float = 1e-6,
-    start: str = "box",
+    steps: int = STEPS,
+    step_size: float = STEP_SIZE,
+    gradient_floor: float = GRADIENT_FLOOR,
+    start: str = START,
     search_steps: int = 200,
     generator: torch.Generator | None = None,
 ) -> dict[str, np.ndarray]:
@@ -29,6 +30,7 @@ def measure(
 
     Args:
         eps: radii of PGD (pixel units).
+        start: of PGD; the tables of wu2019 are made with ``box``.
         search_steps: of the minimum-norm attack.
     """
     published = pgd.measure(

@@ -7,6 +7,10 @@ code: the constants for LeNet on MNIST, which are the defaults; five steps; the 
 is moved towards its true class only, away from the class predicted where it stands; that each step starts
 from the sum of the steps before it, without overshoot; means over the batch.
 
+That code subtracts the mean training image before it does anything else, so that the norm to which a
+perturbation is relative is that of an image less this mean. ``less_mean=True`` subtracts the mean of the
+batch, all that the loss of one batch knows; by default the norm is that of the image, as the paper has it.
+
 The method is for fine-tuning a trained network: there 5 epochs, SGD with learning rate 5e-4 (halved for the
 last epoch), momentum 0.9, weight decay 5e-4, batches of 100. On random weights the second exponential can be
 huge.
@@ -34,6 +38,7 @@ def loss(
     max_steps: int = 5,
     overshoot: float = 0.02,
     candidates: int | None = None,
+    less_mean: bool = False,
 ) -> Tensor:
     """Mean cross-entropy (nats) plus ``lam`` times the mean of ``exp(-c rho)``, or ``exp(d rho)`` if wrong.
 
@@ -45,6 +50,7 @@ def loss(
         c, d: how steep it is for correct and for wrong images.
         norm: p, 2 or infinity.
         candidates: consider only so many of the most likely classes, the predicted one included.
+        less_mean: ``rho`` is relative to the norm of the image less the mean image of the batch.
 
     Raises:
         ValueError: a setting is out of range.
@@ -62,7 +68,8 @@ def loss(
         perturbation = _deepfool(model, images, labels, correct, norm, max_steps, overshoot, candidates)
     finally:
         model.train(training)
-    size = torch.linalg.vector_norm(images.flatten(1), norm, dim=1)
+    origin = images.mean(0) if less_mean else torch.zeros_like(images[0])
+    size = torch.linalg.vector_norm((images - origin).flatten(1), norm, dim=1)
     size = size.masked_fill(size == 0, float("inf"))  # a black image has no relative distance
     rho = torch.linalg.vector_norm(perturbation.flatten(1), norm, dim=1) / size
     return cross_entropy + lam * (torch.where(correct, -c, d) * rho).exp().mean()

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from marginalia.attacks import pgd
+from marginalia.attacks import START, pgd
 
 
 def loss(
@@ -17,6 +17,7 @@ def loss(
     steps: int = 10,
     step_size: float,
     share: float = 0.5,
+    start: str = START,
 ) -> Tensor:
     """Mean cross-entropy of a batch whose first ``share`` of images is replaced by adversarial ones.
 
@@ -24,11 +25,11 @@ def loss(
         eps: radius of the ball in which an adversarial image is sought (pixel units).
         norm: 2 or infinity.
         step_size: length of one PGD step (pixel units).
+        start: where PGD starts, in the ``ball`` or from the ``box`` (`marginalia.attacks.PGD`).
     """
     count = round(share * len(images))
     model.eval()
-    adversarial = pgd(
-        model, images[:count], labels[:count], eps=eps, norm=norm, steps=steps, step_size=step_size
-    )
+    settings = {"eps": eps, "norm": norm, "steps": steps, "step_size": step_size, "start": start}
+    adversarial = pgd(model, images[:count], labels[:count], **settings)
     model.train()
     return F.cross_entropy(model(torch.cat([adversarial, images[count:]])), labels)

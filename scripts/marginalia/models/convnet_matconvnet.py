@@ -1,8 +1,8 @@
-"""MatConvNet's network for CIFAR-10 (Caffe's "CIFAR-10 quick"): the ConvNet of wu2019's table 2.
+"""Deep Defense's network for CIFAR-10 (Caffe's "CIFAR-10 quick"): the ConvNet of wu2019's table 2.
 
 Its fourth and fifth convolutions (4x4x64x64 and 1x1x64x10) cover the whole image and are linear layers here.
-MatConvNet's pooling windows reach one pixel over the lower and the right edge, where averages are over the
-pixels inside. Deep Defense's public code pools windows of 2x2 instead: ``pool=2``.
+Deep Defense's public code pools windows of 2x2. MatConvNet's own network has windows of 3x3 that reach one
+pixel over the lower and the right edge, where averages are over the pixels inside: ``pool=3``.
 """
 
 from collections import OrderedDict
@@ -16,7 +16,7 @@ def build(
     *,
     channels: tuple[int, int, int] = (32, 32, 64),
     hidden: int = 64,
-    pool: int = 3,
+    pool: int = 2,
 ) -> nn.Module:
     """Three 5x5 convolutions with padding 2, each pooled with stride 2, then a hidden layer and the logits.
 

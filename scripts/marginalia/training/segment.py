@@ -110,6 +110,7 @@ def train_segment(
             weights.pop(epoch, None)
 
     data = {key: getattr(dataset, key) for key in ("name", "title", "note", "sha256")}
+    data["classes"] = len(dataset.classes)
     provenance = origin | {
         "recipe": asdict(recipe),
         "data": data,
