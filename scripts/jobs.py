@@ -5,12 +5,15 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
+from marginalia.devices import share_processors
+
 
 @contextmanager
 def logged(snakemake: object) -> Iterator[None]:
     """Send standard output and error to a job's log; an error that ends the job is said on both."""
     with open(snakemake.log[0], "w", buffering=1) as log, redirect_stdout(log), redirect_stderr(log):
         try:
+            share_processors()
             _add_plugins(snakemake.params.job.plugins)
             yield
         except Exception as error:

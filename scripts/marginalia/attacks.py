@@ -156,7 +156,7 @@ def attack(
                     scale = settings.step_size / length.clamp_(min=settings.gradient_floor)
                     reached = _clamp(torch.addcmul(reached, gradient, _column(scale, x)), settings.box)
                     offset = reached.sub_(center)
-                    shrink = (settings.eps / _lengths(offset).clamp_(min=settings.eps)).clamp_(max=1)
+                    shrink = settings.eps / _lengths(offset).clamp_(min=settings.eps)
                     reached = torch.addcmul(center, offset, _column(shrink, x))
                 else:
                     reached = reached.add(gradient.sign(), alpha=settings.step_size)

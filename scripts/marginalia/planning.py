@@ -28,7 +28,6 @@ from marginalia.stored import saved_identity as saved_identity_of_data
 
 SCHEDULE_ENDS = ("triangular", "step_at_end")  # schedules that depend on where the run ends
 NO_RECIPE = ("view", "epochs", "segment", "checkpoints", "seeds", "measurements")
-SCRIPTS = Path(__file__).parents[1]
 
 
 class Span(NamedTuple):
@@ -155,11 +154,8 @@ class Plan:
         """The meaning of the code that makes a view, or a dataset, from its source."""
         settings = self.config["views"].get(view, {"dataset": view, "changes": []})
         source = self.config["datasets"][settings["dataset"]]["source"]
-        entries = [plugins.entry("sources", source), str(SCRIPTS / "convert.py")]
-        if settings["changes"]:
-            changes = (plugins.entry("views", change["name"]) for change in settings["changes"])
-            entries += [*changes, str(SCRIPTS / "view.py")]
-        return code.meaning(*entries)
+        changes = (plugins.entry("views", change["name"]) for change in settings["changes"])
+        return code.meaning(plugins.entry("sources", source), *changes)
 
     def data_is_current(self, view: str) -> bool:
         """Whether the file of a view or dataset is what it would be now."""

@@ -11,8 +11,7 @@ def subspace_deepfool(
 ) -> Tensor:
     """ortiz2020, section 2: DeepFool projected on each subspace; distances ``[R, N]``.
 
-    One backward call for each class, as DeepFool's published program makes them: the parameters' gradients
-    are computed along.
+    One backward call for each class, as DeepFool's published program makes them, of the pixels only.
     """
     distances = torch.full((len(subspaces), len(x)), float("nan"), device=x.device)
     for column, image in enumerate(x):
@@ -41,9 +40,7 @@ def subspace_deepfool(
 
 
 def _backward(logit: Tensor, point: Tensor) -> Tensor:
-    point.grad = None
-    logit.backward(retain_graph=True)
-    return point.grad
+    return torch.autograd.grad(logit, point, retain_graph=True)[0]
 
 
 def lipschitz_bound(

@@ -148,6 +148,29 @@ def test_a_gradient_below_the_published_floor_moves_the_image_by_its_share_of_it
     )
 
 
+def test_defaults_are_those_of_the_published_tables():
+    settings = PGD(1.0)
+    assert (settings.steps, settings.step_size, settings.gradient_floor) == (1000, 0.01, 1e-6)
+    assert (settings.norm, settings.loss, settings.box, settings.start) == (
+        2,
+        "cross_entropy",
+        (0, 1),
+        "ball",
+    )
+
+
+@pytest.mark.parametrize("move", [1e-9, 1e-6, 1e-3])
+def test_gradients_are_known_again_only_where_the_first_layer_cannot_tell(move):
+    model, x, y = problem(40, 3, (1, 16, 16), "plain_cnn", channels=(4, 8), hidden=16)
+    gradients = attacks._Gradients(model, y, "cross_entropy", 16)
+    half = torch.zeros_like(x)
+    half[:20] = move
+    for count in (*range(30), 0):  # and back
+        point = x + count * half
+        expected = attacks._loss_gradient(model, point, y, "cross_entropy")
+        assert torch.equal(gradients.at(point), expected)
+
+
 def test_the_estimators_have_the_published_floor_and_pass_theirs_on():
     model, x, y = certain(18.0)
     for measure, settings in (
@@ -199,6 +222,7 @@ def test_images_that_need_no_pass_end_where_plain_steps_end_to_the_bit(norm, sta
 
     def counted(model, points):
         nonlocal passes
+        assert len(points) >= attacks.LEAST_ROWS == 32
         passes += len(points)
         return linearize(model, points)
 
@@ -209,7 +233,7 @@ def test_images_that_need_no_pass_end_where_plain_steps_end_to_the_bit(norm, sta
     assert 0 < masked.sum() < 64
     assert torch.equal(found.images, images) and torch.equal(found.masked, masked)
     if norm == 2:
-        assert passes < 0.9 * 60 * 64
+        assert passes < (0.6 if name == "plain_cnn" else 0.7) * 60 * 64
 
 
 def test_reproducible_and_leaves_the_model_alone():

@@ -207,8 +207,8 @@ def estimator_code(pipeline):
     edit(
         pipeline,
         "scripts/marginalia/margins/lipschitz.py",
-        r"^def lipschitz_bound\(([^#]*?)\n    \"\"\"",
-        r"def lipschitz_bound(\1\n    samples = samples + 0\n    \"\"\"",
+        r"return torch\.cat\(found\)",
+        "return 1 * torch.cat(found)",
     )
 
 
