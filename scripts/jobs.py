@@ -14,7 +14,7 @@ def logged(snakemake: object) -> Iterator[None]:
     with open(snakemake.log[0], "w", buffering=1) as log, redirect_stdout(log), redirect_stderr(log):
         try:
             share_processors()
-            _add_plugins(snakemake.params.job.plugins)
+            _add_plugins(getattr(snakemake.params.job, "plugins", []))
             yield
         except Exception as error:
             traceback.print_exc()

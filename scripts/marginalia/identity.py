@@ -70,11 +70,7 @@ def same(expected: object, stored: object) -> bool:
             and all(same(value, stored.get(key, _MISSING)) for key, value in expected.items())
         )
     if isinstance(expected, Sequence) and not isinstance(expected, str):
-        return (
-            isinstance(stored, list)
-            and len(stored) == len(expected)
-            and all(map(same, expected, stored))
-        )
+        return isinstance(stored, list) and len(stored) == len(expected) and all(map(same, expected, stored))
     return plain(expected) == stored
 
 

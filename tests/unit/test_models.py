@@ -14,7 +14,7 @@ PARAMETERS = {  # of the architectures as the papers describe them, for 28x28 im
     "mnist_mlp": 814090,
     "mnist_cnn": 312202,
     "cifar_cnn": 851914,
-    "convnet_matconvnet": 115306,
+    "convnet_matconvnet": 143978,
     "lenet": 61706,
     "lenet_matconvnet": 431080,
     "lenet_small": 166406,

@@ -254,7 +254,8 @@ def test_provenance_says_what_a_segment_was_made_of(tmp_path, recipe, dataset):
     assert provenance.items() >= {"identity": "1a", "code": "2b", "first": 0, "last": 3}.items()
     assert provenance.items() >= describe(torch.device("cpu")).items()
     assert Recipe(**provenance["recipe"]) == recipe and provenance["recipe"] == asdict(recipe)
-    assert provenance["data"] == {"name": "halves", "title": "halves", "note": "", "sha256": dataset.sha256}
+    told = {"name": "halves", "title": "halves", "note": "", "sha256": dataset.sha256, "classes": 2}
+    assert provenance["data"] == told
     assert provenance["weights"] == {
         str(epoch): checkpoints.weights_digest(weights(tmp_path / "run", epoch)) for epoch in (1, 3)
     }

@@ -1,9 +1,4 @@
-"""The checked configuration, the plan, and what several rules ask.
-
-The plan decides what is out of date, by content, and :func:`again` has Snakemake make it anew. So that Snakemake
-decides nothing by itself, the inputs of what is current are `ancient`, and what a job is told is one object, which
-Snakemake does not compare.
-"""
+"""The checked configuration, the plan, and the words in which papers say what their products take."""
 
 import sys
 from pathlib import Path
@@ -29,6 +24,7 @@ try:
     )
     from marginalia.identity import text
     from marginalia.planning import Plan, Product, Source, Span, Taken
+    from marginalia.products import KINDS
 except ModuleNotFoundError as error:
     raise WorkflowError(
         f"Marginalia's library cannot be imported ({error}): clone the repository and name its workflow/Snakefile "
@@ -92,38 +88,6 @@ wildcard_constraints:
     measurement="[^/]+",
     paper="[^/]+",
     product="[^/]+",
-
-
-def again(path, is_current):
-    """Have Snakemake make a result anew that is there and not current."""
-    if not is_current and PLAN.at(path).exists() and workflow._dag is not None:
-        workflow._dag.forcefiles.add(on_disk(path))
-
-
-def taken(sources, by_current):
-    """The paths that a job takes, whose result is current or not; if not, what it takes is made anew as well."""
-    paths = [source.path for source in sources]
-    if by_current:
-        return ancient(paths)
-    for source in sources:
-        again(source.path, source.there)
-    return paths
-
-
-def images(view, by_current):
-    """The file of a view or dataset, as a job takes it."""
-    (path,) = taken([Source(PLAN.view_file(view), PLAN.data_is_current(view))], by_current)
-    return path
-
-
-def told(**facts):
-    """What a job is told; Snakemake records and compares no object of this kind."""
-    common = {key: config[key] for key in ("scale", "device", "plugins")}
-    return SimpleNamespace(**common, **facts)
-
-
-def span_of(wildcards):
-    return Span(int(wildcards.first), int(wildcards.last))
 
 
 # What papers say in their own rules

@@ -10,24 +10,6 @@ except ValueError as error:
     stop(error)
 
 
-def told_of_data(name):
-    """What a job is told that makes a dataset or a view."""
-    return {"identity": text(PLAN.view_record(name)), "code": PLAN.data_code(name)}
-
-
-def downloads_of(wildcards):
-    current = PLAN.data_is_current(wildcards.dataset)
-    again(PLAN.view_file(wildcards.dataset), current)
-    files = [f"{DOWNLOADS}/{resource.key}" for resource in NEEDED_FILES[wildcards.dataset]]
-    return taken([Source(file, True) for file in files], current)
-
-
-def dataset_of_view(wildcards):
-    current = PLAN.data_is_current(wildcards.view)
-    again(PLAN.view_file(wildcards.view), current)
-    return images(config["views"][wildcards.view]["dataset"], current)
-
-
 rule fetch:
     output:
         file=f"{DOWNLOADS}/{{dataset}}/{{file}}",

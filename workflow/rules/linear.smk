@@ -12,36 +12,6 @@ for paper, study in BINARY.items():
         stop(error)
 
 
-def study_file(paper, study, table):
-    return f"{RESULTS}/margins/{paper}/{study}/{table}.parquet"
-
-
-def study_table(paper, study, table):
-    """A table of a study, as a product takes it."""
-    return Taken("file", files=(study_file(paper, study, table),))
-
-
-def studied(study, *tables):
-    """The input function of a study; its tables are made anew if they are there and not current."""
-
-    def studied_on(wildcards):
-        paths = [study_file(wildcards.paper, study, table) for table in tables]
-        current = all(map(PLAN.study_is_current, paths))
-        for path in paths:
-            again(path, current)
-        return images(BINARY[wildcards.paper]["view"], current)
-
-    return studied_on
-
-
-def told_of_study(study):
-    """What the job is told that makes a study."""
-    return lambda wildcards: told(
-        settings=without(BINARY[wildcards.paper], ["view"]),
-        identity=text(PLAN.study_record(wildcards.paper, study)),
-    )
-
-
 rule logistic:
     input:
         data=studied("logistic", "curves", "margins", "examples"),

@@ -6,41 +6,6 @@ A figure is drawn by `marginalia.figures.PAPER`, a table made by `marginalia.tab
 
 from marginalia.products import KINDS
 
-
-def product_of(kind, wildcards):
-    try:
-        return PLAN.products[kind, wildcards.paper, wildcards.product]
-    except KeyError:
-        there = ", ".join(name for of, paper, name in PLAN.products if (of, paper) == (kind, wildcards.paper))
-        raise WorkflowError(
-            f"{wildcards.paper} has no {kind} {wildcards.product} in this configuration; it has {there or 'none'}"
-        )
-
-
-def taken_by(kind):
-    """The inputs of a product, by name; its files are made anew if they are there and not current."""
-
-    def inputs(wildcards):
-        product = product_of(kind, wildcards)
-        current = PLAN.product_is_current(product)
-        for path in PLAN.product_files(product):
-            again(path, current)
-        sources = {name: PLAN.sources(each) for name, each in product.inputs.items()}
-        return {name: taken(some, current) for name, some in sources.items()}
-
-    return inputs
-
-
-def title_of(kind):
-    """The title of a product, as a label of the report."""
-    return lambda wildcards: product_of(kind, wildcards).title
-
-
-def told_of(kind):
-    """What the job is told that makes a product."""
-    return lambda wildcards: told(kind=kind, **PLAN.making(product_of(kind, wildcards)))
-
-
 for kind, endings in KINDS.items():
     stem = f"{RESULTS}/{kind}s/{{paper}}/{{product}}"
 
@@ -78,22 +43,6 @@ for kind, endings in KINDS.items():
             "../../scripts/product.py"
 
 
-CHECKED = [
-    product
-    for product in PLAN.products.values()
-    if product.paper in config["papers"] and "csv" in KINDS[product.kind]
-]
-
-
-def checked(wildcards):
-    """The CSVs that the claims are checked on."""
-    csvs = [f"{PLAN.product_path(product)}.csv" for product in CHECKED]
-    current = all(map(PLAN.product_is_current, CHECKED)) and PLAN.claims_are_current(csvs)
-    for ending in ("csv", "md"):
-        again(f"{RESULTS}/claims.{ending}", current)
-    return taken([Source(csv, True) for csv in csvs], current)
-
-
 rule claims:
     input:
         csvs=checked,
@@ -121,17 +70,6 @@ rule claims:
 rule gallery:
     input:
         expand("results/gallery/{scale}/{paper}", scale=config["scale"], paper=config["papers"]),
-
-
-def shown_in_gallery(wildcards):
-    """The files of a paper's products that the gallery keeps."""
-    return [
-        path
-        for product in PLAN.products.values()
-        if product.paper == wildcards.paper
-        for path in PLAN.product_files(product)
-        if path.endswith((".png", ".csv", ".txt", ".md"))
-    ]
 
 
 rule paper_gallery:
