@@ -90,6 +90,19 @@ wildcard_constraints:
     product="[^/]+",
 
 
+def say_what_older_code_trained():
+    """Name the runs of which the training code has changed since, in the log of Snakemake."""
+    runs = {taken.run for product in PLAN.products.values() for taken in product.inputs.values() if taken.run}
+    older = ", ".join(sorted(run for run in runs if PLAN.outdated(run)))
+    if older and workflow.is_main_process:
+        what = (
+            "are trained anew"
+            if config["retrain"]
+            else "stay, and figures say so; --config retrain=true trains them anew"
+        )
+        logger.info(f"Trained by code that has changed since: {older}. These runs {what}.")
+
+
 # What papers say in their own rules
 
 
