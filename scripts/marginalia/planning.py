@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from marginalia import code, digests, plugins, sources
-from marginalia.configuration import kept_epochs, last_epoch, without
+from marginalia.configuration import ConfigurationError, kept_epochs, last_epoch, without
 from marginalia.identity import chosen, digest, same_text, settled, text
 from marginalia.measurements.stored import MEASUREMENT_KEYS, saved_provenance
 from marginalia.products import KINDS, identity_of_claims, identity_with_inputs, saved_identity
@@ -133,10 +133,15 @@ class Plan:
         """What the images of a dataset depend on."""
         settings = self.config["datasets"][dataset]
         name, own = settings["source"], without(settings, ["source"])
-        content = sources.digest(name, cache=self.at("results/digests.json"), **own)
+        try:
+            content = sources.digest(name, cache=self.at("results/digests.json"), **own)
+        except ValueError as error:
+            raise ConfigurationError(f"datasets.{dataset}: {error}") from error
+        if "path" in own:  # where a folder lies does not matter, but captions call images by its name
+            own = {"title": Path(own["path"]).name, **without(own, ["path"])}
         return {
             "source": name,
-            "settings": _filled("sources", name, without(own, ["path"])),
+            "settings": _filled("sources", name, own),
             "content": content,
         }
 
@@ -353,7 +358,8 @@ class Plan:
 
     @remembered
     def _measured(self, run: str, seed: int, measurement: str) -> dict[Span, dict[int, bool]]:
-        """The parts of a measurement on disk: their epochs, and whether each is current."""
+        """The parts of a measurement on disk: epochs up to the run's last, and whether each is current."""
+        last = last_epoch(self.config["runs"][run])
         record = self.measurement_record(run, seed, measurement)
         trained = self._weights(run, seed)
         found = {}
@@ -361,6 +367,8 @@ class Plan:
             found[Span.of(folder)] = epochs = {}
             for file in folder.glob("epoch-*.parquet"):
                 epoch, provenance = int(file.stem.split("-")[1]), saved_provenance(file) or {}
+                if epoch > last:
+                    continue
                 of_these_weights = trained.get(epoch) in (None, provenance.get("weights"))
                 epochs[epoch] = of_these_weights and same_text(record, provenance.get("identity"))
         return dict(sorted(found.items()))

@@ -155,6 +155,29 @@ def test_amr_refuses_an_unknown_form():
         amr.loss(dense(), *batch(dense()), form="raw")
 
 
+def test_lcr_weighs_its_penalty():
+    model = dense()
+    images, labels = batch(model)
+    expected = F.cross_entropy(model(images), labels) + 0.3 * orthogonality(model)
+    torch.testing.assert_close(lcr.loss(model, images, labels, beta=0.3), expected)
+
+
+def test_adversarial_training_replaces_the_first_share_of_the_batch(monkeypatch):
+    model = dense()
+    images, labels = batch(model)
+
+    def black(model, x, y, **settings):
+        assert not model.training and torch.equal(y, labels[: len(x)])
+        return torch.zeros_like(x)
+
+    monkeypatch.setattr(pgd_adversarial, "pgd", black)
+    found = pgd_adversarial.loss(model.train(), images, labels, eps=0.1, step_size=0.05, share=1 / 3)
+    assert model.training
+    expected = images.clone()
+    expected[:2] = 0
+    torch.testing.assert_close(found, F.cross_entropy(model(expected), labels))
+
+
 def test_adversarial_training_starts_where_it_is_told(monkeypatch):
     model = dense().float()
     images, labels = torch.rand(4, 1, 1, 3), torch.tensor([0, 1, 2, 0])

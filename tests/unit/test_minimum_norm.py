@@ -9,6 +9,8 @@ from torch import nn
 from marginalia.attacks import PGD, attack
 from marginalia.dct import diagonal_subspaces
 from marginalia.margins import deepfool, linear_margin, minimum_norm_attack
+from marginalia.margins.gradients import linearize
+from marginalia.margins.minimum_norm import BALL, _Nearest, _penalty_slope, _Search
 from marginalia.models import build
 
 
@@ -74,6 +76,20 @@ def test_each_descent_finds_something_nearer(share, monkeypatch):
     assert whole.mean() < minimum_norm_attack(model, x, steps=60).distance.mean()
 
 
+def test_distances_scale_with_the_pixels():
+    model, x = network(channels=(4, 8), hidden=16), pixels(40, 1, 16, 16)
+    distance = minimum_norm_attack(model, x, box=None, steps=60).distance
+    with torch.no_grad():
+        model[0].weight.mul_(64)
+    scaled = minimum_norm_attack(model, x / 64, box=None, steps=60).distance
+    assert ((64 * scaled / distance - 1).abs() < 0.02).float().mean() > 0.8
+
+
+def test_no_images():
+    result = minimum_norm_attack(network(), torch.zeros(0, 1, 16, 16))
+    assert result.distance.shape == (0,) and result.perturbation.shape == (0, 1, 16, 16)
+
+
 def test_never_above_deepfool_and_crosses():
     model, x = network(channels=(4, 8), hidden=16), pixels(60, 1, 16, 16)
     above = deepfool(model, x)
@@ -119,6 +135,134 @@ def test_masked_gradients_do_not_fool_it():
     torch.testing.assert_close(result.distance, (x.sum(1) / 4 - 1).abs(), rtol=1e-3, atol=1e-4)
 
 
+# Each part by itself
+
+
+def linear_in_a_subspace(box=None):
+    """A search in a subspace of a linear network, and the exact distances there."""
+    model, x = network("mnist_lr", (1, 8, 8), 5, gain=1.0), pixels(40, 1, 8, 8)
+    basis = diagonal_subspaces((1, 8, 8), 3, 2)[1]
+    logits = model(x).detach()
+    label = logits.argmax(1)
+    lengths = ((model.fc.weight[label][:, None] - model.fc.weight) @ basis).norm(dim=2)
+    exact = ((logits.gather(1, label[:, None]) - logits) / lengths).nan_to_num(float("inf")).amin(1)
+    return _Search(model, x, label, basis, box), exact.detach()
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_the_descent_with_a_multiplier_alone(whole):
+    search, exact = linear_in_a_subspace()
+    with torch.no_grad():
+        search._with_multiplier(150, 0.1 * exact, whole)
+    assert (search.best.length >= 0.9999 * exact).all()
+    assert (search.best.length <= 1.02 * exact).float().mean() > 0.8
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_the_spread_of_the_logits_is_differentiated_or_not(whole, monkeypatch):
+    search, exact = linear_in_a_subspace()
+    seen = []
+
+    def recorded(model, points):
+        logits, vjp = linearize(model, points)
+        return logits, lambda seeds: seen.append((logits, seeds[0])) or vjp(seeds)
+
+    monkeypatch.setattr(sys.modules["marginalia.margins.minimum_norm"], "linearize", recorded)
+    with torch.no_grad():
+        search._with_multiplier(1, 0.1 * exact, whole)
+    logits, seeds = seen[0]
+    logits = logits.clone().requires_grad_(True)
+    own = logits.gather(1, search.label[:, None])[:, 0]
+    ranked = logits.topk(3).values
+    spread = ranked[:, 0] - ranked[:, 2]
+    excess = (own - ranked[:, 1]) / (spread if whole else spread.detach())
+    (1 * excess + excess**2 + excess**3 / 6).sum().backward()
+    torch.testing.assert_close(seeds, logits.grad, rtol=1e-3, atol=1e-5)
+
+
+def test_both_kinds_of_descent_are_taken(monkeypatch):
+    kinds = []
+    monkeypatch.setattr(_Search, "_with_multiplier", lambda self, steps, rate, whole: kinds.append(whole))
+    minimum_norm_attack(network("mnist_lr", (1, 7, 7)), pixels(3, 1, 7, 7), steps=5)
+    assert kinds == [False, True]
+
+
+def test_the_descent_in_a_ball_alone():
+    search, exact = linear_in_a_subspace()
+    with torch.no_grad():
+        search._in_ball(search.none.offset, 60, *BALL)
+    assert (search.best.length >= 0.9999 * exact).all()
+    assert (search.best.length <= 1.005 * exact).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("edge", [0.0, 1.0])
+def test_what_the_box_would_undo_does_not_count_in_the_descent(edge):
+    model = nn.Sequential(nn.Linear(2, 2)).eval()
+    outward = 10.0 if edge else -10.0
+    with (
+        torch.no_grad()
+    ):  # class 1 from 0.9 on along the second pixel; the first pulls ten times as hard, outward
+        model[0].weight.copy_(torch.tensor([[0.0, 0.0], [outward, 1.0]]))
+        model[0].bias.copy_(torch.tensor([0.0, -outward * edge - 0.9]))
+        search = _Search(model, torch.tensor([[edge, 0.5]]), torch.tensor([0]), None, (0, 1))
+        search._in_ball(search.none.offset, 4, *BALL)
+    assert 0.4 <= search.best.length < 0.45
+
+
+def test_penalty_slope_is_the_derivative_of_the_penalty():
+    excess = torch.linspace(-2, 2, 41, dtype=torch.float64, requires_grad=True)
+    multiplier, stiffness = torch.tensor(1.5), torch.tensor(0.7)
+    above = multiplier * excess + multiplier * stiffness * excess**2 + stiffness**2 * excess**3 / 6
+    below = multiplier * excess / (1 - stiffness * excess.clamp(max=0))
+    (slope,) = torch.autograd.grad(torch.where(excess >= 0, above, below).sum(), excess)
+    torch.testing.assert_close(_penalty_slope(excess.detach(), stiffness, multiplier).double(), slope)
+
+
+def test_a_penalty_that_gains_nothing_grows():
+    """The logit difference is so flat that the distance's pull would hold the image back for ever."""
+    search, exact = linear_in_a_subspace()
+    with torch.no_grad():
+        search._with_multiplier(60, torch.full_like(exact, 1e-6), False)
+        assert search.best.length.isinf().all()
+    module = sys.modules["marginalia.margins.minimum_norm"]
+    seen = []
+    plain = module._penalty_slope
+
+    def recorded(excess, stiffness, multiplier):
+        seen.append(float(stiffness.max()))
+        return plain(excess, stiffness, multiplier)
+
+    with pytest.MonkeyPatch.context() as patch, torch.no_grad():
+        patch.setattr(module, "_penalty_slope", recorded)
+        search._with_multiplier(60, torch.full_like(exact, 1e-6), False)
+    assert seen[0] == 1 and seen[-1] == pytest.approx(1.2**6)
+
+
+class Stripes(nn.Module):
+    """Class 0 up to 1 along the first pixel, then class 1, from 2 on class 2."""
+
+    def forward(self, x):
+        at = x.flatten(1)[:, 0]
+        return torch.stack([1 - at, 0 * at, at - 2], 1) + torch.stack([0 * at, 0 * at + 1e-3, 0 * at], 1)
+
+
+def test_offsets_are_shortened_to_the_first_boundary():
+    x = torch.zeros(1, 4)
+    search = _Search(Stripes().eval(), x, torch.tensor([0]), None, None)
+    far = torch.tensor([[3.0, 0, 0, 0]])
+    found = _Nearest(far, torch.tensor([3.0]), torch.tensor([2]), torch.tensor([7]))
+    with torch.no_grad():
+        nearest = search._shortened(found)
+    assert nearest.length == pytest.approx(0.999, abs=2e-3)
+    assert nearest.target.tolist() == [1] and nearest.step.tolist() == [7]
+
+
+def test_steps_say_when_the_nearest_was_found():
+    model, x = network(channels=(4, 8), hidden=16), pixels(30, 1, 16, 16)
+    steps = minimum_norm_attack(model, x, steps=20).steps
+    assert steps.min() >= 0 and 10 < steps.max() <= 2 * 20 + 5
+
+
 class Constant(nn.Module):
     def forward(self, x):
         return torch.arange(3.0).expand(len(x), 3)
@@ -141,6 +285,10 @@ def test_a_crossing_in_the_box_is_found_where_the_box_takes_a_part_of_each_step(
     there = (furthest * start < 0).detach()
     assert there.float().mean() > 0.9
     assert minimum_norm_attack(model, x).found[there].all()
+    search = _Search(model, x, model(x).argmax(1), None, (0, 1))
+    with torch.no_grad():
+        search._in_ball(search.none.offset, 100, *BALL)
+    assert search.best.length[there].isfinite().all()
 
 
 def test_float32_agrees_with_float64():

@@ -31,7 +31,7 @@ class Pipeline:
         result = subprocess.run(
             self._command(arguments), cwd=self.folder, capture_output=True, text=True, env=self._environment()
         )
-        assert result.returncode == 0 or not check, result.stderr
+        assert result.returncode == 0 or not check, result.stdout + result.stderr
         return result
 
     def start(self, *arguments: str) -> subprocess.Popen:
@@ -63,8 +63,8 @@ class Pipeline:
 
     def _command(self, arguments: tuple[str, ...]) -> list[str]:
         return [
-            *(sys.executable, "-m", "snakemake", "--cores", "2"),
-            *("--snakefile", str(self.root / "Snakefile"), "--configfile", str(self.write_config())),
+            *(sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", str(self.write_config())),
+            *("--snakefile", str(self.root / "Snakefile")),
             *arguments,
         ]
 

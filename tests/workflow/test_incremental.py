@@ -6,44 +6,51 @@ import subprocess
 import time
 
 import pytest
+import torch
 from pipeline import Pipeline
 
 from marginalia import checkpoints
 from marginalia.measurements.parquet import read_table
 
+FIGURE = "results/tiny/figures/models/small.png"
+DRAW = "make figure small of models: small: errors and margins"
+
 
 @pytest.fixture
 def pipeline(tmp_path) -> Pipeline:
-    """One small run on the embedded digits, and no papers."""
+    """One small run, which no paper names."""
     config = {
         "scale": "tiny",
-        "datasets": {"digits": {"source": "digits"}},
+        "datasets": {"mnist": {"source": "embedded", "name": "mnist"}},
+        "views": {"few": {"dataset": "mnist", "changes": [{"subset": {"train": 300, "test": 100}}]}},
         "training": {"epochs": 3, "segment": 2, "batch_size": 64},
-        "runs": {"small": {"view": "digits", "architecture": {"plain_dense": {"hidden": 16}}}},
+        "runs": {"small": {"view": "few", "architecture": {"plain_dense": {"hidden": 16}}}},
         "measurements": {"deepfool": {"estimator": "deepfool", "images": 5, "max_steps": 20}},
         "papers": {},
     }
     return Pipeline(tmp_path, config)
 
 
-def measurement(epoch):
-    return f"results/tiny/margins/small/seed-0/deepfool/epoch-{epoch:04d}.parquet"
+def measurement(pipeline, epoch, run="small"):
+    """The file of a measurement."""
+    (file,) = (pipeline.folder / f"results/tiny/margins/{run}").rglob(f"epoch-{epoch:04d}.parquet")
+    return file
 
 
 def test_raising_epochs_computes_only_the_new_ones(pipeline):
-    pipeline.run(*map(measurement, range(4)))
+    pipeline.run(FIGURE)
     before = pipeline.times("results/tiny/runs", "results/tiny/margins")
     pipeline.config["training"]["epochs"] = 6
-    planned = pipeline.planned(*map(measurement, range(7)))
-    assert planned == {
+    assert pipeline.planned(FIGURE) == {
         "train small (seed 0) from epoch 0003 to 0004",
         "train small (seed 0) from epoch 0004 to 0006",
-        *(f"measure small (seed 0) after epoch 000{epoch}: deepfool" for epoch in (4, 5, 6)),
+        "measure small (seed 0), epochs 0004 to 0006: deepfool",
+        DRAW,
     }
-    pipeline.run(*map(measurement, range(7)))
+    pipeline.run(FIGURE)
     after = pipeline.times("results/tiny/runs", "results/tiny/margins")
     assert {path: after[path] for path in before} == before
-    assert pipeline.planned(*map(measurement, range(7))) == set()
+    assert pipeline.planned(FIGURE) == set()
 
     pipeline.config["training"]["segment"] = 10
     whole = pipeline.folder / "results/tiny/runs/small/seed-0"
@@ -51,22 +58,31 @@ def test_raising_epochs_computes_only_the_new_ones(pipeline):
     pipeline.run("results/tiny/runs/small/seed-0/epochs-0000-0006")
     for epoch, segment in ((3, "0002-0003"), (4, "0003-0004"), (6, "0004-0006")):
         name = checkpoints.checkpoint_name(epoch)
-        assert (moved / f"epochs-{segment}" / name).read_bytes() == (
-            whole / "epochs-0000-0006" / name
-        ).read_bytes()
+        one, other = (
+            checkpoints.load(folder / name)
+            for folder in (moved / f"epochs-{segment}", whole / "epochs-0000-0006")
+        )
+        for part in ("model_state_dict", "optimizer", "random"):
+            torch.testing.assert_close(one[part], other[part], rtol=0, atol=0)
 
 
-def test_fewer_epochs_compute_nothing(pipeline):
-    pipeline.run(measurement(1))
+def test_how_many_checkpoints_a_job_measures_is_a_setting(pipeline):
+    pipeline.config["checkpoints_per_job"] = 1
+    measured = {job for job in pipeline.planned(FIGURE) if job.startswith("measure")}
+    assert measured == {f"measure small (seed 0), epochs 000{n} to 000{n}: deepfool" for n in range(4)}
+
+
+def test_fewer_epochs_train_and_measure_nothing(pipeline):
+    pipeline.run(FIGURE)
     pipeline.config["training"]["epochs"] = 1
-    assert pipeline.planned(measurement(1)) == set()
+    assert pipeline.planned(FIGURE) == {DRAW}
 
 
 def test_a_schedule_over_the_whole_run_makes_longer_training_a_new_run(pipeline):
     pipeline.config["training"] |= {"schedule": "triangular"}
-    pipeline.run(measurement(3))
+    pipeline.run(FIGURE)
     pipeline.config["training"]["epochs"] = 4
-    assert "train small (seed 0) from epoch 0000 to 0002" in pipeline.planned(measurement(4))
+    assert "train small (seed 0) from epoch 0000 to 0002" in pipeline.planned(FIGURE)
 
 
 def test_kill_in_mid_training_and_finish(pipeline):
@@ -94,19 +110,24 @@ def test_kill_in_mid_training_and_finish(pipeline):
         assert file.read_bytes() == (segment.with_name("killed") / file.name).read_bytes(), file.name
 
 
-def test_a_external_checkpoint_is_measured_like_a_run(pipeline):
-    pipeline.run(measurement(3))
+def test_an_external_checkpoint_is_measured_like_a_run(pipeline):
+    pipeline.run(FIGURE)
     segment = pipeline.folder / "results/tiny/runs/small/seed-0/epochs-0002-0003"
     pipeline.config["runs"]["mine"] = {
         **pipeline.config["runs"]["small"],
         "checkpoint": str(segment / checkpoints.checkpoint_name(3)),
     }
-    target = "results/tiny/margins/mine/seed-0/deepfool/epoch-0000.parquet"
-    pipeline.run(target)
-    mine, own = (read_table(pipeline.folder / path) for path in (target, measurement(3)))
-    assert mine["d2"].tolist() == own["d2"].tolist()
-    assert mine.attrs["provenance"]["data"]["title"] == own.attrs["provenance"]["data"]["title"]
+    del pipeline.config["runs"]["mine"]["view"], pipeline.config["runs"]["mine"]["architecture"]
+    pipeline.config["runs"]["mine"]["like"] = "small"
+    pipeline.run("results/tiny/figures/models/mine.png")
+    mine, own = (read_table(measurement(pipeline, *place)) for place in ((0, "mine"), (3,)))
+    found_at_once = (mine["noise_2"] == 0) & (own["noise_2"] == 0)
+    assert found_at_once.any() and (mine["prediction"] == own["prediction"]).all()
+    assert mine["d2"][found_at_once].tolist() == own["d2"][found_at_once].tolist()
+    for key in ("title", "sha256"):
+        assert mine.attrs["provenance"]["data"][key] == own.attrs["provenance"]["data"][key]
     assert mine.attrs["provenance"]["run"] == "mine"
+    assert mine.attrs["provenance"]["weights"] == own.attrs["provenance"]["weights"]
 
 
 def test_seeds_of_a_run_are_trained_apart(pipeline):
@@ -121,7 +142,7 @@ def test_seeds_of_a_run_are_trained_apart(pipeline):
 
 def test_a_wrong_configuration_stops_before_anything_is_planned(pipeline):
     pipeline.config["training"]["epoch"] = 3
-    result = pipeline.run(measurement(0), check=False)
+    result = pipeline.run(FIGURE, check=False)
     assert result.returncode != 0
     assert "training.epoch: unknown key (did you mean epochs?)" in result.stderr
     assert "Traceback" not in result.stderr and "Building DAG" not in result.stderr
@@ -129,7 +150,7 @@ def test_a_wrong_configuration_stops_before_anything_is_planned(pipeline):
 
 def test_diverging_training_says_where(pipeline):
     pipeline.config["training"] |= {"learning_rate": 1e30}
-    result = pipeline.run(measurement(3), check=False)
+    result = pipeline.run(FIGURE, check=False)
     assert isinstance(result, subprocess.CompletedProcess) and result.returncode != 0
     assert "the loss is" in result.stderr and "in epoch 1, batch" in result.stderr
     assert not (pipeline.folder / "results/tiny/runs/small/seed-0/epochs-0000-0002").exists()

@@ -145,6 +145,12 @@ def edit(pipeline: Pipeline, file: str, pattern: str, replacement: str) -> None:
     path.write_text(changed)
 
 
+def told(pipeline: Pipeline) -> str:
+    """What a dry run says."""
+    result = pipeline.run("--dry-run")
+    return result.stdout + result.stderr
+
+
 def nothing(pipeline):
     pass
 
@@ -332,3 +338,33 @@ def test_a_change_makes_what_depends_on_it(pipeline, change, expected):
     change(pipeline)
     planned = {re.sub(r" of (models|wu2019): .*", r" of \1", job) for job in pipeline.planned()}
     assert planned == expected
+
+
+@pytest.mark.slow
+def test_a_folder_of_images_that_is_gone_is_named(pipeline):
+    shutil.rmtree(pipeline.folder / "images")
+    result = pipeline.run("--dry-run", check=False)
+    assert result.returncode != 0
+    said = result.stdout + result.stderr
+    assert "The configuration is wrong. datasets.folder: " in said and "images" in said
+    assert "Building DAG" not in said
+
+
+@pytest.mark.slow
+def test_older_code_is_named_where_it_matters(pipeline):
+    training_code(pipeline)
+    said = "Trained by code that has changed since: photos, small, tuned."
+    assert said in told(pipeline)
+    pipeline.run()
+    for file in ("figures/models/photos.txt", "tables/models/models.txt", "tables/wu2019/table01.md"):
+        text = (pipeline.folder / "results/tiny" / file).read_text()
+        assert "trained by older code" in text, file
+    assert (
+        "trained by older code" not in (pipeline.folder / "results/tiny/figures/models/mine.txt").read_text()
+    )
+    assert pipeline.planned() == set()
+    pipeline.config["retrain"] = True
+    pipeline.run()
+    assert "older code" not in (pipeline.folder / "results/tiny/tables/models/models.txt").read_text()
+    pipeline.config["retrain"] = False
+    assert pipeline.planned() == set() and said not in told(pipeline)

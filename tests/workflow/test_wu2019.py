@@ -15,11 +15,12 @@ START, TUNED = (f"results/tiny/runs/{run}/seed-0/epochs-0000-0001" for run in ("
 def pipeline(tmp_path) -> Pipeline:
     torch.manual_seed(0)
     torch.save(build("mnist_mlp", hidden=8).state_dict(), tmp_path / "mine.pt")
-    network = {"view": "digits", "architecture": {"mnist_mlp": {"hidden": 8}}}
+    network = {"view": "few", "architecture": {"mnist_mlp": {"hidden": 8}}}
     radii = {"eps": [0.5, 3], "steps": 3, "search_steps": 5}
     config = {
         "scale": "tiny",
-        "datasets": {"digits": {"source": "digits"}},
+        "datasets": {"mnist": {"source": "embedded", "name": "mnist"}},
+        "views": {"few": {"dataset": "mnist", "changes": [{"subset": {"train": 1300, "test": 500}}]}},
         "training": {"epochs": 1, "batch_size": 64},
         "runs": {
             "start": network,

@@ -67,6 +67,8 @@ try:
         PAPERS,
     )
     PLAN = Plan(config, on_disk, caption_of)
+    for run in config["runs"].values():
+        PLAN.view_record(run["view"])  # a folder of images that is gone is named before anything is planned
 except ConfigurationError as error:
     stop(error)
 

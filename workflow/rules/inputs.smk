@@ -106,8 +106,7 @@ def checkpoints_of(wildcards):
     if part is None:
         return []
     run, seed = wildcards.run, int(wildcards.seed)
-    epochs = [epoch for epoch in part.epochs if epoch <= last_epoch(config["runs"][run])]
-    sources = dict.fromkeys(PLAN.checkpoint_source(run, seed, epoch) for epoch in epochs)
+    sources = dict.fromkeys(PLAN.checkpoint_source(run, seed, epoch) for epoch in part.epochs)
     return taken(sources, part.there)
 
 

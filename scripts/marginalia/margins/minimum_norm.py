@@ -11,19 +11,17 @@ from marginalia.margins.checks import check_box, check_count, check_subspaces, p
 from marginalia.margins.deepfool import Margins, deepfool
 from marginalia.margins.gradients import images_at_once, linearize
 
-# The descents, in shares of ``steps``, which are together twice as many.
-BALL_SHARE, MULTIPLIER_SHARE, POLISH_SHARE = 0.3, 0.75, 0.2
+# Steps of the first descent, of each other one and of its polish, over ``steps``; in all twice as many.
+BALL_SHARE, MULTIPLIER_SHARE, POLISH_SHARE = 0.3, 0.7, 0.15
 
-# In a ball: first and last step of the descent, relative to the present radius, and change of the radius in
-# one step, relative; at first, and for the polish.
-BALL = ((1.0, 0.01), (0.05, 0.001))
-POLISH = ((0.1, 0.01), (0.01, 0.0005))
+# In a ball: first and last step over the radius, and change of the radius in a step, likewise.
+BALL = ((0.7, 0.007), (0.05, 0.001))
+POLISH = ((0.07, 0.007), (0.01, 0.0005))
 
-# With a multiplier: step in pixel units; what it has fallen to at the end, relative; decay of the averages.
-RATE, RATIO_RATE = 0.1, 0.15
-LAST_RATE = 0.01
-DECAY = 0.9
-PATIENCE, LEAST_GAIN, STIFFENING = 10, 0.95, 1.2  # steps; relative; growth of the penalty without that gain
+# ALMA: first step of a pixel over DeepFool's distance, and what is left of it at the end; decay of averages;
+# the penalty grows when the logits have gained too little in so many steps.
+RATE, LAST_RATE, DECAY = 0.1, 0.05, 0.9
+PATIENCE, LEAST_GAIN, STIFFENING = 10, 0.95, 1.2
 
 HALVINGS = 12
 
@@ -38,15 +36,16 @@ def minimum_norm_attack(
 ) -> Margins:
     """The nearest image in l2 that the model predicts as another class, as far as the attack finds it.
 
-    The least of three descents that end in different places, then polished:
+    The nearest end of three descents, which tend to end in different places:
 
     - the Fast Minimum-Norm attack (Pintor et al. 2021), from DeepFool's point: descent on the logit
       difference with normalized gradients, in a ball whose radius shrinks where the prediction has changed
       and grows where it has not; gradients that lead out of the box are left out before they are normalized;
-    - twice the augmented Lagrangian method ALMA (Rony et al. 2021), from the image: on the logit difference
-      in units of the spread of the three greatest logits, which is a constant of the derivative once only;
-    - the first again from the nearest point so far, with small steps, and a bisection towards the image, so
-      that without a box the distance is never above DeepFool's.
+    - twice the augmented Lagrangian method ALMA (Rony et al. 2021), from the image, with steps in proportion
+      to DeepFool's distance: on the logit difference in units of the spread of the three greatest logits,
+      which is once a constant of the derivative and once not; each polished by the first with small steps.
+
+    A bisection towards the image ends it. Without a box the distance is never above DeepFool's.
 
     The logit difference has a gradient where the cross-entropy has none: an image that passes for robust
     because its gradient is masked does not pass here.
@@ -69,38 +68,54 @@ def minimum_norm_attack(
     check_count(steps=steps)
     check_box(box)
     x, _ = prepare(model, x)
+    pixels = prod(x.shape[1:])
     if subspaces is not None:
         subspaces = subspaces.detach().to(x)
-        check_subspaces(subspaces, prod(x.shape[1:]))
+        check_subspaces(subspaces, pixels)
+        box = None
     start = deepfool(model, x, subspaces=subspaces)
+    bases = [None] if subspaces is None else subspaces
+    firsts = start.perturbation.to(x).nan_to_num(0).view(len(bases), len(x), pixels)
     count = images_at_once(model, x) if len(x) else 1
-    found = []
+    nearest = []
     with torch.no_grad():
-        bases = [None] if subspaces is None else subspaces
-        firsts = start.perturbation.to(x).nan_to_num(0).view(len(bases), len(x), -1)
         for basis, first in zip(bases, firsts, strict=True):
             parts = (tensor.split(count) for tensor in (x, start.label, first))
             for images, label, offset in zip(*parts, strict=True):
-                search = _Search(model, images, label, basis, box if basis is None else None)
-                search.run(offset if basis is None else offset @ basis, steps)
-                found.append(search)
+                nearest.append(_Search(model, images, label, basis, box).run(offset, steps))
+    offset, length, target, step = (torch.cat(columns) for columns in zip(*nearest, strict=True))
+    found = torch.isfinite(length)
     lead = start.distance.shape
-    columns = {
-        name: torch.cat([getattr(search, name) for search in found]).view(lead)
-        for name in ("length", "step", "found", "target")
-    }
-    perturbation = torch.cat([search.pixels(search.offset) for search in found]).view(*lead, *x.shape[1:])
     nan = torch.tensor(float("nan"), device=x.device)
     return Margins(
-        distance=torch.where(columns["found"], columns["length"].float(), nan),
-        perturbation=torch.where(_columns(columns["found"], perturbation), perturbation.float(), nan),
-        steps=columns["step"],
-        found=columns["found"],
+        distance=torch.where(found, length.float(), nan).view(lead),
+        perturbation=torch.where(found[:, None], offset.float(), nan).view(*lead, *x.shape[1:]),
+        steps=step.view(lead),
+        found=found.view(lead),
         label=start.label,
-        target=columns["target"],
-        retries=torch.zeros_like(columns["step"]),
+        target=target.view(lead),
+        retries=torch.zeros_like(step).view(lead),
         noise=torch.zeros(lead, device=x.device),
     )
+
+
+class _Nearest(NamedTuple):
+    """The nearest offsets so far that change the prediction; of infinite length where none has been found.
+
+    Offsets are coefficients ``[n, S]`` of a basis, or ``[n, D]`` pixels where there is none.
+    """
+
+    offset: Tensor
+    length: Tensor
+    target: Tensor
+    step: Tensor
+
+    def or_nearer(self, other: "_Nearest", where: Tensor) -> "_Nearest":
+        """The other's where that is nearer, of those in ``where``."""
+        nearer = where & (other.length < self.length)
+        offset = torch.where(nearer[:, None], other.offset, self.offset)
+        rest = zip(other[1:], self[1:], strict=True)
+        return _Nearest(offset, *(torch.where(nearer, new, old) for new, old in rest))
 
 
 class _Seen(NamedTuple):
@@ -115,10 +130,7 @@ class _Seen(NamedTuple):
 
 
 class _Search:
-    """The nearest offsets so far of some images, as coefficients ``[n, S]`` of a basis, or ``[n, D]`` pixels.
-
-    ``length`` is infinite, and ``target`` -1, where no other class has been found.
-    """
+    """The search for some images in one subspace, or in all pixels."""
 
     def __init__(
         self,
@@ -130,55 +142,34 @@ class _Search:
     ) -> None:
         self.model, self.shape, self.label, self.basis, self.box = model, x.shape, label, basis, box
         self.x = x.flatten(1)
-        self.offset = x.new_zeros(len(x), self.x.shape[1] if basis is None else basis.shape[1])
-        self.length = x.new_full((len(x),), float("inf"))
-        self.found = torch.zeros(len(x), dtype=torch.bool, device=x.device)
-        self.target = torch.full_like(label, -1)
-        self.step = torch.zeros_like(label)
+        zeros = x.new_zeros(len(x), self.x.shape[1] if basis is None else basis.shape[1])
+        lengths = x.new_full((len(x),), float("inf"))
+        self.none = _Nearest(zeros, lengths, torch.full_like(label, -1), torch.zeros_like(label))
+        self.all = torch.ones_like(label, dtype=torch.bool)
+        self.best = self.none
         self.taken = 0
 
-    def run(self, first: Tensor, steps: int) -> None:
-        """All descents, the first one from the offset ``first``."""
-        self._in_ball(self._clamp(first), max(1, round(BALL_SHARE * steps)), *BALL)
-        for rate, whole in ((RATE, False), (RATIO_RATE, True)):
-            self._with_multiplier(max(1, round(MULTIPLIER_SHARE * steps)), rate, whole)
-        self._in_ball(self.offset, max(1, round(POLISH_SHARE * steps)), *POLISH)
-        self._bisect()
+    def run(self, first: Tensor, steps: int) -> _Nearest:
+        """All descents, in pixels; ``first`` is DeepFool's offset, 0 where it has found none."""
+        first = self._clamp(first if self.basis is None else first @ self.basis)
+        distance = _lengths(first)
+        scale = torch.where(distance > 0, distance, 1)
+        self._in_ball(first, max(1, round(BALL_SHARE * steps)), *BALL)
+        nearest = self.best
+        for whole in (False, True):
+            self.best = self.none
+            self._with_multiplier(max(1, round(MULTIPLIER_SHARE * steps)), RATE * scale, whole)
+            self._in_ball(self.best.offset, max(1, round(POLISH_SHARE * steps)), *POLISH)
+            nearest = nearest.or_nearer(self.best, self.all)
+        nearest = self._shortened(nearest)
+        return nearest._replace(offset=self._pixels(nearest.offset))
 
-    def pixels(self, offset: Tensor) -> Tensor:
-        """Offsets in pixels, ``[n, D]``."""
-        return offset if self.basis is None else offset @ self.basis.T
-
-    def _in_ball(
-        self, offset: Tensor, steps: int, strides: tuple[float, float], changes: tuple[float, float]
-    ) -> None:
-        """The Fast Minimum-Norm attack."""
-        radius = self.length
-        for index in range(steps):
-            seen = self._look(offset)
-            gradient = seen.pull(_seeds(seen.logits, self.label, seen.rival))
-            if self.box is not None:
-                # What the box would undo must not count in the gradient's norm.
-                point, (least, greatest) = self.x + offset, self.box
-                blocked = ((point <= least) & (gradient < 0)) | ((point >= greatest) & (gradient > 0))
-                gradient = gradient.masked_fill(blocked, 0)
-            slope = _lengths(gradient).clamp(min=torch.finfo(gradient.dtype).tiny)
-            cooling = (1 + cos(pi * index / steps)) / 2
-            stride, change = (last + (first - last) * cooling for first, last in (strides, changes))
-            outside = torch.where(self.found, radius, seen.length + seen.gap.abs() / slope) * (1 + change)
-            radius = torch.where(seen.crossed, torch.minimum(radius, self.length) * (1 - change), outside)
-            radius = radius.nan_to_num(nan=0.0, posinf=1e6)
-            offset = offset + gradient * (stride / slope)[:, None]
-            offset = offset * (radius / _lengths(offset).clamp(min=1e-12)).clamp(max=1)[:, None]
-            offset = self._clamp(offset)
-        self._look(offset)
-
-    def _with_multiplier(self, steps: int, rate: float, whole: bool) -> None:
+    def _with_multiplier(self, steps: int, rate: Tensor, whole: bool) -> None:
         """ALMA, from the image; ``whole``: the derivative of the spread counts too."""
-        offset = torch.zeros_like(self.offset)
+        offset = self.none.offset
         square, momentum = torch.ones_like(offset), torch.zeros_like(offset)
-        multiplier, stiffness = torch.ones_like(self.length), torch.ones_like(self.length)
-        first = torch.full_like(self.length, float("inf"))  # step that crossed the boundary first
+        multiplier, stiffness = torch.ones_like(rate), torch.ones_like(rate)
+        first = torch.full_like(rate, float("inf"))  # step that crossed the boundary first
         for index in range(steps):
             seen = self._look(offset)
             first = torch.where(seen.crossed & torch.isinf(first), index, first)
@@ -211,18 +202,44 @@ class _Search:
             offset = self._clamp(offset - momentum * (rate * LAST_RATE**since)[:, None])
         self._look(offset)
 
-    def _bisect(self) -> None:
-        """Shorten each offset to the boundary on its way to the image."""
-        low, high = torch.zeros_like(self.length), torch.ones_like(self.length)
+    def _in_ball(
+        self, offset: Tensor, steps: int, strides: tuple[float, float], changes: tuple[float, float]
+    ) -> None:
+        """The Fast Minimum-Norm attack, from an offset."""
+        radius = self.best.length
+        for index in range(steps):
+            seen = self._look(offset)
+            gradient = seen.pull(_seeds(seen.logits, self.label, seen.rival))
+            if self.box is not None:
+                # What the box would undo must not count in the gradient's norm.
+                point, (least, greatest) = self.x + offset, self.box
+                blocked = ((point <= least) & (gradient < 0)) | ((point >= greatest) & (gradient > 0))
+                gradient = gradient.masked_fill(blocked, 0)
+            slope = _lengths(gradient).clamp(min=torch.finfo(gradient.dtype).tiny)
+            cooling = (1 + cos(pi * index / steps)) / 2
+            stride, change = (last + (first - last) * cooling for first, last in (strides, changes))
+            found = torch.isfinite(self.best.length)
+            outside = torch.where(found, radius, seen.length + seen.gap.abs() / slope) * (1 + change)
+            inside = torch.minimum(radius, self.best.length) * (1 - change)
+            radius = torch.where(seen.crossed, inside, outside).nan_to_num(nan=0.0, posinf=1e6)
+            stride = torch.where(found, stride * radius, radius)
+            offset = offset + gradient * (stride / slope)[:, None]
+            offset = offset * (radius / _lengths(offset).clamp(min=1e-12)).clamp(max=1)[:, None]
+            offset = self._clamp(offset)
+        self._look(offset)
+
+    def _shortened(self, nearest: _Nearest) -> _Nearest:
+        """Each offset shortened to the boundary on its way to the image, by bisection."""
+        low, high, target = torch.zeros_like(nearest.length), torch.ones_like(nearest.length), nearest.target
         for _ in range(HALVINGS):
             middle = (low + high) / 2
-            logits = self.model(self._points(middle[:, None] * self.offset))
-            rival, gap = _rival(logits, self.label)
+            rival, gap = _rival(self.model(self._points(middle[:, None] * nearest.offset)), self.label)
             crossed = gap > 0
             low, high = torch.where(crossed, low, middle), torch.where(crossed, middle, high)
-            self.target = torch.where(crossed & self.found, rival, self.target)
-        self.offset = self.offset * torch.where(self.found, high, 1)[:, None]
-        self.length = torch.where(self.found, _lengths(self.offset), self.length)
+            target = torch.where(crossed, rival, target)
+        offset = high[:, None] * nearest.offset
+        shorter = nearest._replace(offset=offset, length=_lengths(offset), target=target)
+        return nearest.or_nearer(shorter, torch.isfinite(nearest.length))
 
     def _look(self, offset: Tensor) -> _Seen:
         """Go to an offset, and keep it where it crosses the boundary and is the nearest so far."""
@@ -230,12 +247,8 @@ class _Search:
         rival, gap = _rival(logits, self.label)
         length = _lengths(offset)
         crossed = (gap > 0) & torch.isfinite(gap)
-        better = crossed & (length < self.length)
-        self.length = torch.where(better, length, self.length)
-        self.offset = torch.where(better[:, None], offset, self.offset)
-        self.step = torch.where(better, self.taken, self.step)
-        self.target = torch.where(better, rival, self.target)
-        self.found = self.found | crossed
+        here = _Nearest(offset, length, rival, torch.full_like(rival, self.taken))
+        self.best = self.best.or_nearer(here, crossed)
         self.taken += 1
 
         def pull(seeds: Tensor) -> Tensor:
@@ -244,8 +257,11 @@ class _Search:
 
         return _Seen(logits, pull, rival, gap, length, crossed)
 
+    def _pixels(self, offset: Tensor) -> Tensor:
+        return offset if self.basis is None else offset @ self.basis.T
+
     def _points(self, offset: Tensor) -> Tensor:
-        return (self.x + self.pixels(offset)).view(self.shape)
+        return (self.x + self._pixels(offset)).view(self.shape)
 
     def _clamp(self, offset: Tensor) -> Tensor:
         return offset if self.box is None else (self.x + offset).clamp_(*self.box) - self.x
@@ -272,7 +288,3 @@ def _penalty_slope(excess: Tensor, stiffness: Tensor, multiplier: Tensor) -> Ten
 
 def _lengths(offset: Tensor) -> Tensor:
     return torch.linalg.vector_norm(offset, dim=1)
-
-
-def _columns(values: Tensor, like: Tensor) -> Tensor:
-    return values.view(*values.shape, *[1] * (like.ndim - values.ndim))
