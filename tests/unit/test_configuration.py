@@ -98,7 +98,11 @@ def test_anchors_of_a_users_own_file_are_no_doubles(tmp_path):
 
 def test_runs_are_completed(config):
     config["training"] = {"epochs": 3, "learning_rate": 0.5}
-    config["runs"]["mnist_dense"] |= {"learning_rate": 0.25, "architecture": {"plain_dense": {"hidden": 8}}}
+    config["runs"]["mnist_dense"] = {
+        "view": "mnist",
+        "learning_rate": 0.25,
+        "architecture": {"plain_dense": {"hidden": 8}},
+    }
     before = deepcopy(config)
     run = resolved(config)["runs"]["mnist_dense"]
     assert config == before
@@ -132,7 +136,7 @@ def test_mistakes_are_named(config, wrong, monkeypatch):
 
 
 def test_epochs_of_a_figure_must_be_kept(config):
-    config["runs"]["mnist_dense"]["checkpoints"] = [0, 4]
+    config["runs"]["mnist_dense"] |= {"checkpoints": [0, 4], "epochs": 6}
     done = resolved(config)
     assert kept_epochs(done["runs"]["mnist_dense"]) == [0, 4, 6]
     message = "run mnist_dense has no checkpoint of epoch 1; allowed: 0, 4, 6"

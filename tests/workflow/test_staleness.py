@@ -61,7 +61,7 @@ CONFIG = {
 FIGURES = {run: f"make figure {run} of models" for run in ("photos", "tuned")} | {
     "mine": "make figure mine of models",
 }
-MODELS = "make table models of models"
+MODELS = "make table all of models"
 TABLE = "make table table01 of wu2019"
 CLAIMS = "check what the papers claim"
 TRAIN = {
@@ -356,7 +356,7 @@ def test_older_code_is_named_where_it_matters(pipeline):
     said = "Trained by code that has changed since: photos, small, tuned."
     assert said in told(pipeline)
     pipeline.run()
-    for file in ("figures/models/photos.txt", "tables/models/models.txt", "tables/wu2019/table01.md"):
+    for file in ("figures/models/photos.txt", "tables/models/all.txt", "tables/wu2019/table01.md"):
         text = (pipeline.folder / "results/tiny" / file).read_text()
         assert "trained by older code" in text, file
     assert (
@@ -365,6 +365,6 @@ def test_older_code_is_named_where_it_matters(pipeline):
     assert pipeline.planned() == set()
     pipeline.config["retrain"] = True
     pipeline.run()
-    assert "older code" not in (pipeline.folder / "results/tiny/tables/models/models.txt").read_text()
+    assert "older code" not in (pipeline.folder / "results/tiny/tables/models/all.txt").read_text()
     pipeline.config["retrain"] = False
     assert pipeline.planned() == set() and said not in told(pipeline)

@@ -187,9 +187,12 @@ def taken_by(kind):
     return inputs
 
 
-def title_of(kind):
-    """The title of a product, as a label of the report."""
-    return lambda wildcards: product_of(kind, wildcards).title
+def labels_of(kind):
+    """How the report lists a product."""
+    return lambda wildcards: {
+        "figure": wildcards.product,
+        "shows": product_of(kind, wildcards).title,
+    }
 
 
 def told_of(kind):

@@ -61,7 +61,8 @@ for run in OWN_RUNS:
 add(
     "table",
     "models",
-    "models",
-    "all models: errors, and margins after the last epoch",
+    "all",
+    "errors, and margins after the last epoch",
     **models_table(),
+    function="models",
 )

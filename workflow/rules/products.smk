@@ -20,7 +20,7 @@ for kind, endings in KINDS.items():
                     f"{stem}.{endings[0]}",
                     caption="../report/product.rst",
                     category="{paper}",
-                    labels={kind: "{product}", "shows": title_of(kind)},
+                    labels=labels_of(kind),
                 )
             },
             **{ending: f"{stem}.{ending}" for ending in endings[1:]},
