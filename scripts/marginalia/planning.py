@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from functools import wraps
 from itertools import chain
 from pathlib import Path
@@ -23,7 +22,14 @@ from marginalia import code, digests, plugins, sources
 from marginalia.configuration import ConfigurationError, kept_epochs, last_epoch, without
 from marginalia.identity import chosen, digest, same_text, settled, text
 from marginalia.measurements.stored import MEASUREMENT_KEYS, saved_provenance
-from marginalia.products import KINDS, identity_of_claims, identity_with_inputs, saved_identity
+from marginalia.products import (
+    KINDS,
+    Product,
+    Taken,
+    identity_of_claims,
+    identity_with_inputs,
+    saved_identity,
+)
 from marginalia.stored import saved_identity as saved_identity_of_data
 
 SCHEDULE_ENDS = ("triangular", "step_at_end")  # schedules that depend on where the run ends
@@ -51,36 +57,6 @@ class Span(NamedTuple):
     @classmethod
     def of(cls, folder: Path) -> Span:
         return cls(*map(int, folder.name.split("-")[1:]))
-
-
-@dataclass(frozen=True)
-class Taken:
-    """What a product takes under one name: a measurement or history of a run at some epochs, or files."""
-
-    kind: str  # "measurement", "history" or "file"
-    run: str = ""
-    measurement: str = ""
-    epochs: tuple[int, ...] = ()
-    files: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Product:
-    """A figure, a table or a page: what it shows, what it takes, by name, and its own settings."""
-
-    kind: str
-    paper: str
-    id: str
-    title: str
-    inputs: dict[str, Taken]
-    settings: dict = field(default_factory=dict)
-    function: str = ""  # where several products share a function: its name; else the id
-
-    @property
-    def drawn_by(self) -> str:
-        """The function that makes it, as :func:`marginalia.code.meaning` takes it."""
-        room = {"figure": "figures", "table": "tables", "page": "pages"}[self.kind]
-        return f"marginalia.{room}.{self.paper}:{self.function or self.id}"
 
 
 def remembered(method: Callable) -> Callable:
@@ -350,6 +326,7 @@ class Plan:
             "images": settled(without(shared, ["estimator"]), self.config["defaults"]["measurements"]),
             "code": code.meaning(
                 "marginalia.measurements.measure:measure",
+                "marginalia.checkpoints:load_weights",
                 plugins.entry("estimators", name),
                 plugins.entry("models", run_settings["architecture"]["name"]),
             ),
@@ -475,7 +452,7 @@ class Plan:
             "settings": product.settings,
             "outdated": [run for run in runs if self.outdated(run) and not self.config["retrain"]],
         }
-        meaning = code.meaning(product.drawn_by, *published_numbers(product))
+        meaning = code.meaning(*product.code, *published_numbers(product))
         record = {**told, "kind": product.kind, "code": meaning, "caption": self.captions(product)}
         return told | {"identity": digest(record)}
 

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from marginalia.identity import digest
@@ -13,6 +14,39 @@ KINDS = {  # the endings of a product's files, the one to look at first; .txt sa
     "table": ("html", "csv", "md", "tex", "txt"),
     "page": ("html", "txt"),
 }
+
+
+WRITES = {"figure": ("marginalia.figures.style:save",)}
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a product takes under one name: a measurement or history of a run at some epochs, or files."""
+
+    kind: str  # "measurement", "history" or "file"
+    run: str = ""
+    measurement: str = ""
+    epochs: tuple[int, ...] = ()
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Product:
+    """A figure, a table or a page: what it shows, what it takes, by name, and its own settings."""
+
+    kind: str
+    paper: str
+    id: str
+    title: str
+    inputs: dict[str, Taken]
+    settings: dict = field(default_factory=dict)
+    function: str = ""  # where several products share a function: its name; else the id
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        """What makes it, as :func:`marginalia.code.meaning` takes it: reading, drawing, writing."""
+        makes = f"marginalia.{self.kind}s.{self.paper}:{self.function or self.id}"
+        return ("marginalia.measurements.reading:read_tables", makes, *WRITES.get(self.kind, ()))
 
 
 def made_from(facts: str, identity: str) -> str:

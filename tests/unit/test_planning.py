@@ -9,7 +9,8 @@ import pytest
 from marginalia.configuration import assemble, read_yaml, resolve
 from marginalia.identity import text
 from marginalia.measurements.parquet import write_table
-from marginalia.planning import Plan, Product, Span, Taken
+from marginalia.planning import Plan, Span
+from marginalia.products import Product, Taken
 
 ROOT = Path(__file__).parents[2]
 

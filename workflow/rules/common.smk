@@ -23,8 +23,8 @@ try:
         without,
     )
     from marginalia.identity import text
-    from marginalia.planning import Plan, Product, Source, Span, Taken
-    from marginalia.products import KINDS
+    from marginalia.planning import Plan, Source, Span
+    from marginalia.products import KINDS, Product, Taken
 except ModuleNotFoundError as error:
     raise WorkflowError(
         f"Marginalia's library cannot be imported ({error}): clone the repository and name its workflow/Snakefile "
