@@ -32,7 +32,7 @@ def requested(what: str, run: str) -> list[str]:
 
 
 def test_one_figure_is_built_by_slurm_jobs(copy):
-    profile = ["--workflow-profile", "workflow/profiles/slurm"]
+    profile = ["--workflow-profile", "profiles/slurm"]
     soon = ["--slurm-init-seconds-before-status-checks", "5"]
     command = [sys.executable, "-m", "snakemake", *profile, *soon, FIGURE]
     done = subprocess.run(command, cwd=copy, capture_output=True, text=True)
