@@ -14,23 +14,25 @@ from jobs import logged
 with logged(snakemake):
     import pandas as pd
 
-    from marginalia.claims import REPRODUCED
+    from marginalia.claims import REPRODUCED, without_stand_ins
     from marginalia.files import atomic_write
-    from marginalia.measurements.provenance import trained_by_older_code
+    from marginalia.measurements.provenance import stand_ins, trained_by_older_code
     from marginalia.products import identity_of_claims
 
     job = snakemake.params.job
     tables: dict[str, dict[str, pd.DataFrame]] = {}
     older: dict[tuple[str, str], str] = {}
+    standing_in: dict[tuple[str, str], tuple[list[str], bool]] = {}
     for file in map(Path, snakemake.input.csvs):
         paper = file.parent.name
         tables.setdefault(paper, {})[file.stem] = pd.read_csv(file)
         told = file.with_suffix(".txt").read_text(encoding="utf-8").splitlines()[0]
         older[paper, file.stem] = trained_by_older_code(told)
+        standing_in[paper, file.stem] = stand_ins(told)
     rows = [
         {
             "paper": paper,
-            **asdict(claim),
+            **asdict(without_stand_ins(claim, *standing_in[paper, claim.figure])),
             "trained_by_older_code": older[paper, claim.figure],
             "scale": job.scale,
         }

@@ -469,7 +469,8 @@ class Plan:
     def claims_identity(self) -> str:
         """What the claims are, whatever they are checked on."""
         checks = (f"marginalia.claims.{paper}:check" for paper in self.config["papers"])
-        return digest([self.config["scale"], code.meaning(*checks)])
+        rules = ("marginalia.claims:without_stand_ins", "marginalia.measurements.provenance:stand_ins")
+        return digest([self.config["scale"], code.meaning(*checks, *rules)])
 
     def claims_are_current(self, csvs: Iterable[str]) -> bool:
         """Whether the claims were checked on these tables as they are."""

@@ -13,9 +13,12 @@ from marginalia.claims import (
     PARTLY,
     REPRODUCED,
     UNDECIDED,
+    Claim,
     judged,
     mickisch2020,
+    without_stand_ins,
 )
+from marginalia.measurements.provenance import stand_ins
 from marginalia.products import identity_of_claims, saved_identity
 
 ROOT = Path(__file__).parents[2]
@@ -163,3 +166,33 @@ def test_script_says_what_was_trained_by_older_code(monkeypatch, tmp_path, table
     undecided = "**undecided**: most margins are the cap of their estimator"
     assert sum(undecided in line for line in lines) == 4
     assert saved_identity(Path(output.markdown)) == identity_of_claims("2f", files)
+
+
+TOLD = (
+    "scale reduced · MNIST (every tenth image: 6,000 of 60,000), MNIST (every tenth image; 3000 of 6000), "
+    "crops of photographs (stand-in: crops of ten regions, the class being the region) · run a, b · 1 seed"
+)
+
+
+def test_data_that_stand_for_others_are_known_by_what_a_product_says():
+    assert stand_ins(TOLD) == (["crops of photographs"], True)
+    assert stand_ins("scale reduced · crops (stand-in: of two photographs) · run a") == (["crops"], False)
+    assert stand_ins("scale desktop · MNIST, CIFAR-10 (JPEG images, not official) · run a") == ([], False)
+
+
+@pytest.mark.parametrize(
+    ("data", "told", "verdict"),
+    [
+        ("crops of photographs", TOLD, NOT_TESTABLE),
+        ("MNIST", TOLD, REPRODUCED),
+        ("", TOLD, REPRODUCED),
+        ("", "scale reduced · crops (stand-in: of two photographs) · run a", NOT_TESTABLE),
+        ("crops", "scale reduced · MNIST, crops (stand-in: of two photographs) · run a", NOT_TESTABLE),
+        ("", "scale desktop · MNIST · run a", REPRODUCED),
+    ],
+)
+def test_no_claim_rests_on_a_stand_in(data, told, verdict):
+    claim = Claim("id", "statement", "fig01", "published", "measured", REPRODUCED, data=data)
+    judged_again = without_stand_ins(claim, *stand_ins(told))
+    assert judged_again.verdict == verdict
+    assert ("on a stand-in" in judged_again.reason) == (verdict == NOT_TESTABLE)

@@ -1,11 +1,12 @@
 """Claims: statements of the papers as checks on the tables of their products, a module a paper.
 
 ``marginalia.claims.<paper>.check(tables)`` takes the CSVs of the paper's figures and tables by name, and
-returns claims. No claim rests on margins that are mostly the cap of their estimator, nor on a network that
-has hardly learned.
+returns claims. No claim rests on data that stand for the paper's, on margins that are mostly the cap of their
+estimator, nor on a network that has hardly learned.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -26,6 +27,25 @@ class Claim:
     measured: str
     verdict: str
     reason: str = ""  # why it is undecided, or not testable
+    data: str = ""  # the title of the data that it was checked on, where the table has several
+
+
+def without_stand_ins(claim: Claim, stand_ins: Sequence[str], others: bool) -> Claim:
+    """The claim, not testable if it was checked on data that stand for the paper's.
+
+    Args:
+        stand_ins: the titles of such data among those that the table was made from.
+        others: whether the table was made from other data as well.
+    """
+    if claim.data:
+        stands_in = any(f", {title}".endswith(f", {claim.data}") for title in stand_ins)
+    else:
+        stands_in = bool(stand_ins) and not others
+    if not stands_in:
+        return claim
+    reason = f"on a stand-in, {claim.data or stand_ins[0]}; there: {claim.verdict}"
+    reason += f" ({claim.reason})" if claim.reason else ""
+    return replace(claim, verdict=NOT_TESTABLE, reason=reason)
 
 
 def judged(*parts: bool, on: list[pd.DataFrame] | None = None, trend: bool = False) -> dict[str, str]:

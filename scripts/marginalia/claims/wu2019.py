@@ -1,6 +1,7 @@
 """What Wu and Yu 2019 claim, each checked where the paper shows it, and once more under an honest attack."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import pandas as pd
 
@@ -26,7 +27,21 @@ def check(tables: Mapping[str, pd.DataFrame]) -> list[Claim]:
         "table01": _regularizer,
         "table02": _methods,
     }
-    return [claim for name in checks if name in tables for claim in checks[name](name, tables[name])]
+    return [
+        _with_data(claim, tables[name])
+        for name in checks
+        if name in tables
+        for claim in checks[name](name, tables[name])
+    ]
+
+
+def _with_data(claim: Claim, table: pd.DataFrame) -> Claim:
+    """A claim about one of the two kinds of data, with the title of what it was checked on."""
+    if {"data", "data_role"} <= set(table):
+        for role, title in table.groupby("data_role")["data"].first().items():
+            if claim.claim.startswith(f"{claim.figure}-{role}-"):
+                return replace(claim, data=title)
+    return claim
 
 
 def _case_study(figure: str, table: pd.DataFrame) -> Iterator[Claim]:

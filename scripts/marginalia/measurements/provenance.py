@@ -1,5 +1,6 @@
 """What measurements are made of, as they carry it, and what a product says of it in one line."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ KEY = "provenance"
 ACCURACY = ["accuracy_percent", "chance_percent"]
 SINGLE = ("epoch", "weights", "identity", "trained_by")  # what tells single files apart
 OLDER_CODE = "trained by older code: "
+STAND_IN = " (stand-in: "  # how the note of data that stand for others begins
 
 
 def of_measurement(
@@ -171,6 +173,14 @@ def trained_by_older_code(told: str) -> str:
     """The runs that were trained by older code, from what a product says of its making; "" if none was."""
     found = (fact for fact in told.split(" · ") if fact.startswith(OLDER_CODE))
     return next(found, "").removeprefix(OLDER_CODE)
+
+
+def stand_ins(told: str) -> tuple[list[str], bool]:
+    """The titles of data that stand for others, in what a product says of itself; and if it has others."""
+    data = next((fact for fact in told.split(" · ") if STAND_IN in fact), "")
+    parts = re.split(r"(?<=\)), ", data)
+    titles = [part.partition(STAND_IN)[0] for part in parts if STAND_IN in part]
+    return titles, bool(titles) and len(parts) > len(titles)
 
 
 def thousands(count: int) -> str:
