@@ -32,8 +32,9 @@ with logged(snakemake):
     title = f"{job.paper} {Path(snakemake.output.txt).stem}: {job.title}"
 
     with ExitStack() as stack:
-        files = {
-            ending: stack.enter_context(atomic_write(snakemake.output[ending])) for ending in KINDS[job.kind]
+        files = {  # the .txt, which has the identity, is entered first and takes its name last
+            ending: stack.enter_context(atomic_write(snakemake.output[ending]))
+            for ending in reversed(KINDS[job.kind])
         }
         if job.kind == "figure":
             from marginalia.figures import style

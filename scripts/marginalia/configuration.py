@@ -19,6 +19,7 @@ from marginalia.measurements.stored import MEASUREMENT_KEYS
 NAMED = ("datasets", "views", "runs", "measurements", "papers")  # sections whose entries have names
 CHOICES = ("method", "architecture", "schedule", "augmentation")  # NAME, or {NAME: settings}
 MEANINGS = {"view": "a key of views or datasets", "architecture": "a module of marginalia.models"}
+WORDS = {"true": True, "false": False}
 CHOSEN_BY = {"datasets": "source", "measurements": "estimator"}  # what decides which settings an entry takes
 DEFAULT_SCALE = "reduced"
 SCALES = {"reduced": "config.yaml", "desktop": "desktop.yaml", "paper": "paper.yaml"}
@@ -72,6 +73,8 @@ def assemble(given: dict, read: Callable[[str], dict]) -> dict:
         The configuration to :func:`resolve`. ``shipped`` lists the runs that do not come from the user.
     """
     given = deepcopy(given)
+    for key in ("base", "retrain"):  # on a command line they are words
+        given |= {key: WORDS.get(str(given[key]).lower(), given[key])} if key in given else {}
     scale = given.setdefault("scale", DEFAULT_SCALE)
     below: dict = {}
     if given.pop("base", True):
@@ -338,6 +341,10 @@ def _check_initial(name: str, runs: dict) -> None:
 def _plugin(kind: str, entry: str | dict, where: str) -> dict:
     """``NAME`` or ``{NAME: {SETTING: VALUE}}``, checked against the plugin's signature."""
     chosen = _choice(entry)
+    if not isinstance(chosen["name"], str) or not isinstance(chosen["settings"], dict):
+        raise ConfigurationError(
+            f"{where}: {entry!r} will not do; allowed: NAME, or {{NAME: {{SETTING: VALUE}}}}"
+        )
     _check_settings(kind, **chosen, where=where)
     return chosen
 

@@ -11,6 +11,7 @@ folders that exist decide how both go on, so that raising `epochs`, or asking fo
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from functools import wraps
@@ -33,6 +34,7 @@ from marginalia.products import (
 from marginalia.stored import saved_identity as saved_identity_of_data
 
 SCHEDULE_ENDS = ("triangular", "step_at_end")  # schedules that depend on where the run ends
+TO_BE_TRAINED = "to be trained anew"  # in place of the digest of weights
 NO_RECIPE = ("view", "epochs", "segment", "checkpoints", "seeds", "measurements")
 
 
@@ -55,8 +57,13 @@ class Span(NamedTuple):
         return range(self.first + bool(self.first), self.last + 1)
 
     @classmethod
-    def of(cls, folder: Path) -> Span:
-        return cls(*map(int, folder.name.split("-")[1:]))
+    def all_in(cls, folder: Path) -> dict[Span, Path]:
+        """The segments or parts that lie in a folder; what has another name is none."""
+        found = {}
+        for path in sorted(folder.glob("epochs-*")):
+            if name := re.fullmatch(r"epochs-(\d{4,})-(\d{4,})", path.name):
+                found[cls(int(name[1]), int(name[2]))] = path
+        return found
 
 
 def remembered(method: Callable) -> Callable:
@@ -111,7 +118,7 @@ class Plan:
         name, own = settings["source"], without(settings, ["source"])
         try:
             content = sources.digest(name, cache=self.at("results/digests.json"), **own)
-        except ValueError as error:
+        except (ValueError, TypeError, OSError) as error:
             raise ConfigurationError(f"datasets.{dataset}: {error}") from error
         if "path" in own:  # where a folder lies does not matter, but captions call images by its name
             own = {"title": Path(own["path"]).name, **without(own, ["path"])}
@@ -198,7 +205,7 @@ class Plan:
         if "checkpoint" in settings:
             return ""
         trained_by = code.meaning(
-            "marginalia.training.trainer:Trainer",
+            "marginalia.training.segment:train_segment",
             plugins.entry("models", settings["architecture"]["name"]),
             plugins.entry("methods", settings["method"]["name"]),
         )
@@ -208,21 +215,32 @@ class Plan:
     def _on_disk_segments(self, run: str, seed: int) -> dict[Span, dict]:
         """The segments on disk that were trained with these settings: provenance, epochs of checkpoints."""
         found = {}
-        for folder in self.at(f"{self.results}/runs/{run}/seed-{seed}").glob("epochs-*-*"):
+        for span, folder in Span.all_in(self.at(f"{self.results}/runs/{run}/seed-{seed}")).items():
             provenance = read_json(folder / "provenance.json")
             if same_text(self.run_record(run, seed), provenance.get("identity")):
                 epochs = {int(path.stem.split("-")[1]) for path in folder.glob("epoch-*.pt")}
-                found[Span.of(folder)] = {**provenance, "epochs": epochs}
+                found[span] = {**provenance, "epochs": epochs}
         return dict(sorted(found.items()))
 
     @remembered
     def _trained(self, run: str, seed: int) -> dict[Span, dict]:
         """The segments that need not be trained: those on disk; with `retrain`, none of older code."""
-        return {
-            span: segment
-            for span, segment in self._on_disk_segments(run, seed).items()
-            if not (self.config["retrain"] and self._is_outdated(run, seed, segment))
-        }
+        start = self.config["runs"][run].get("initial")
+        weights = {} if start is None else {0: self._last_weights(start, seed)}
+        trained = {}
+        for span, segment in self._on_disk_segments(run, seed).items():
+            begins_elsewhere = weights.get(span.first) not in (None, segment.get("start"))
+            made = {int(epoch): digest for epoch, digest in segment["weights"].items() if int(epoch)}
+            if begins_elsewhere or (self.config["retrain"] and self._is_outdated(run, seed, segment)):
+                weights = dict.fromkeys(made, TO_BE_TRAINED) | weights
+            else:
+                trained[span] = segment
+                weights |= made
+        return trained
+
+    def _last_weights(self, run: str, seed: int) -> str | None:
+        """The digest of a run's last weights; a word if they are to be trained anew; None if unknown."""
+        return self._weights(run, seed).get(last_epoch(self.config["runs"][run]))
 
     def _is_outdated(self, run: str, seed: int, segment: dict) -> bool:
         start = self.config["runs"][run].get("initial")
@@ -298,7 +316,11 @@ class Plan:
             "keep": [epoch for epoch in kept if epoch >= span.first],
             "initial_epoch": last_epoch(self.config["runs"][start]) if start else None,
             "identity": next(
-                (segment["identity"] for segment in self._trained(run, seed).values()),
+                (
+                    segment["identity"]
+                    for segment in self._trained(run, seed).values()
+                    if span.first and span.first in segment["epochs"]
+                ),
                 text(self.run_record(run, seed)),
             ),
             "code": self.training_code(run),
@@ -325,8 +347,7 @@ class Plan:
             "settings": _filled("estimators", name, own),
             "images": settled(without(shared, ["estimator"]), self.config["defaults"]["measurements"]),
             "code": code.meaning(
-                "marginalia.measurements.measure:measure",
-                "marginalia.checkpoints:load_weights",
+                "marginalia.measurements.series:measure_series",
                 plugins.entry("estimators", name),
                 plugins.entry("models", run_settings["architecture"]["name"]),
             ),
@@ -340,8 +361,8 @@ class Plan:
         record = self.measurement_record(run, seed, measurement)
         trained = self._weights(run, seed)
         found = {}
-        for folder in self.at(self.measurement_folder(run, seed, measurement)).glob("epochs-*-*"):
-            found[Span.of(folder)] = epochs = {}
+        for span, folder in Span.all_in(self.at(self.measurement_folder(run, seed, measurement))).items():
+            found[span] = epochs = {}
             for file in folder.glob("epoch-*.parquet"):
                 epoch, provenance = int(file.stem.split("-")[1]), saved_provenance(file) or {}
                 if epoch > last:
@@ -358,7 +379,7 @@ class Plan:
         known = {}
         for span, segment in self._on_disk_segments(run, seed).items():
             for epoch, weights in segment["weights"].items():
-                known[int(epoch)] = weights if span in trained else "to be trained anew"
+                known[int(epoch)] = weights if span in trained else TO_BE_TRAINED
         return known
 
     def measurement_folder(self, run: str, seed: int, measurement: str) -> str:
@@ -386,7 +407,7 @@ class Plan:
         for start in range(0, len(ordered), count):
             epochs = ordered[start : start + count]
             span = Span(epochs[0], epochs[-1])
-            to_do[span] = {*epochs, *there.pop(span, ())}
+            to_do[span] = {*epochs, *there.pop(span, ()), *to_do.get(span, ())}
         parts = {span: Part(tuple(sorted(epochs)), True) for span, epochs in there.items() if epochs & wanted}
         parts |= {span: Part(tuple(sorted(epochs)), False) for span, epochs in to_do.items()}
         return dict(sorted(parts.items()))
@@ -450,6 +471,7 @@ class Plan:
             "title": product.title,
             "inputs": inputs,
             "settings": product.settings,
+            "scale": self.config["scale"],
             "outdated": [run for run in runs if self.outdated(run) and not self.config["retrain"]],
         }
         meaning = code.meaning(*product.code, *published_numbers(product))
@@ -489,7 +511,12 @@ class Plan:
             "study": study,
             "view": self.view_record(settings["view"]),
             "settings": without(settings, ["view"]) if study == "logistic" else {},
-            "code": code.meaning(f"marginalia.linear.{study}", "marginalia.linear.points"),
+            "code": code.meaning(
+                f"marginalia.linear.{study}",
+                "marginalia.linear.points",
+                "marginalia.linear.adversarial",
+                "marginalia.measurements.parquet:write_table",
+            ),
             "data_code": self.data_code(settings["view"]),
         }
 

@@ -38,17 +38,20 @@ def plan_of(config: dict, folder: Path) -> Plan:
     return Plan(resolved, lambda path: str(folder / path))
 
 
-def train(plan: Plan, *spans: tuple[int, int], epochs=None, code=None, weights="w") -> None:
+def train(
+    plan: Plan, *spans: tuple[int, int], epochs=None, code=None, weights="w", run="small", start=None
+) -> None:
     """Leave segments as training does."""
     for span in map(lambda pair: Span(*pair), spans):
-        folder = plan.at(plan.segment_path("small", 0, span))
+        folder = plan.at(plan.segment_path(run, 0, span))
         folder.mkdir(parents=True, exist_ok=True)
         kept = span.epochs if epochs is None else [epoch for epoch in epochs if epoch in span.epochs]
         for epoch in kept:
             (folder / f"epoch-{epoch:04d}.pt").touch()
         provenance = {
-            "identity": text(plan.run_record("small", 0)),
-            "code": plan.training_code("small") if code is None else code,
+            "identity": text(plan.run_record(run, 0)),
+            "code": plan.training_code(run) if code is None else code,
+            "start": f"{weights}{span.first}" if span.first else start,
             "weights": {str(epoch): f"{weights}{epoch}" for epoch in kept},
         }
         (folder / "provenance.json").write_text(json.dumps(provenance))
@@ -123,6 +126,32 @@ def test_older_code_is_named_and_repeated_when_asked(config, tmp_path):
     assert to_do(plan) == [(0, 2), (2, 4), (4, 6)]
     train(plan, (0, 2))
     assert to_do(plan_of(config | {"retrain": True}, tmp_path)) == [(2, 4), (4, 6)]
+
+
+def test_a_run_that_started_from_other_weights_is_trained_anew(config, tmp_path):
+    config["runs"]["tuned"] = {"like": "small", "initial": "small", "epochs": 2}
+    plan = plan_of(config, tmp_path)
+    train(plan, (0, 6))
+    train(plan, (0, 2), run="tuned", start="w6")
+    assert list(plan_of(config, tmp_path).segments("tuned", 0).values()) == [True]
+    train(plan, (0, 6), weights="retrained")
+    assert list(plan_of(config, tmp_path).segments("tuned", 0).values()) == [False]
+
+
+def test_a_segment_that_goes_on_from_other_weights_is_trained_anew(config, tmp_path):
+    plan = plan_of(config, tmp_path)
+    train(plan, (0, 2), (2, 4), (4, 6))
+    train(plan, (0, 2), weights="retrained")
+    assert to_do(plan_of(config, tmp_path)) == [(2, 4), (4, 6)]
+
+
+def test_folders_with_other_names_are_no_segments(config, tmp_path):
+    plan = plan_of(config, tmp_path)
+    train(plan, (0, 6))
+    for name in ("epochs-0000-0006-backup", "epochs-0000-0006 (copy)"):
+        plan.at(f"{plan.results}/runs/small/seed-0/{name}").mkdir()
+        plan.at(f"{plan.measurement_folder('small', 0, 'deepfool')}/{name}").mkdir(parents=True)
+    assert to_do(plan_of(config, tmp_path)) == [] and parts(plan_of(config, tmp_path), 1)
 
 
 def parts(plan: Plan, *epochs: int) -> dict[str, tuple]:

@@ -223,6 +223,15 @@ def estimator_comment(pipeline):
     edit(pipeline, "scripts/marginalia/estimators/deepfool.py", r'"""DeepFool', '"""The DeepFool')
 
 
+def code_of_a_job(pipeline):
+    edit(
+        pipeline,
+        "scripts/marginalia/measurements/series.py",
+        r"key=lambda|sorted\(checkpoints\)",
+        "sorted([*checkpoints])",
+    )
+
+
 def drawing_code(pipeline):
     edit(pipeline, "scripts/marginalia/figures/models.py", r"set_xticks\(\[\]\)", "set_xticks([0])")
 
@@ -306,6 +315,7 @@ CASES: list[tuple[Callable, set[str]]] = [
         {job for run in ALL for job in MEASURE[run] if "lipschitz" in job} | {TABLE, MODELS, CLAIMS},
     ),
     (estimator_comment, set()),
+    (code_of_a_job, set().union(*MEASURE.values()) | {*FIGURES.values(), MODELS, TABLE, CLAIMS}),
     (drawing_code, {*FIGURES.values()}),
     (caption, {*FIGURES.values()}),
     (published_number, {TABLE, CLAIMS}),
@@ -363,8 +373,6 @@ def test_older_code_is_named_where_it_matters(pipeline):
         "trained by older code" not in (pipeline.folder / "results/tiny/figures/models/mine.txt").read_text()
     )
     assert pipeline.planned() == set()
-    pipeline.config["retrain"] = True
-    pipeline.run()
+    pipeline.run("--config", "retrain=true")
     assert "older code" not in (pipeline.folder / "results/tiny/tables/models/all.txt").read_text()
-    pipeline.config["retrain"] = False
     assert pipeline.planned() == set() and said not in told(pipeline)

@@ -197,7 +197,7 @@ def labels_of(kind):
 
 def told_of(kind):
     """What the job is told that makes a product."""
-    return lambda wildcards: told(kind=kind, **PLAN.making(product_of(kind, wildcards)))
+    return lambda wildcards: told(kind=kind, **without(PLAN.making(product_of(kind, wildcards)), ["scale"]))
 
 
 def checked(wildcards):

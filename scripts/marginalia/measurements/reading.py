@@ -57,10 +57,10 @@ def read_history(folders: Iterable[str | Path], epochs: Collection[int] = ()) ->
         epochs: those that are wanted; none means all.
 
     Raises:
-        ValueError: a folder does not lie in the folder of a seed.
+        ValueError: a folder does not lie in the folder of a seed, or an epoch that is wanted is in none.
     """
-    frames, origins = [], []
-    for folder in sorted(map(Path, folders)):
+    frames, origins, folders = [], [], sorted(map(Path, folders))
+    for folder in folders:
         seed = re.fullmatch(r"seed-(\d+)", folder.parent.name)
         if not seed:
             raise ValueError(f"{folder} does not lie in a folder seed-NUMBER")
@@ -71,6 +71,12 @@ def read_history(folders: Iterable[str | Path], epochs: Collection[int] = ()) ->
     table = pd.concat(frames).drop_duplicates(["seed", "epoch", "split"], keep="last")
     if epochs:
         table = table[table["epoch"].isin(epochs)]
+        for seed, rows in table.groupby("seed"):
+            if missing := sorted(set(epochs) - set(rows["epoch"])):
+                raise ValueError(
+                    f"epochs {', '.join(map(str, missing))} of seed {seed} are not in the histories of "
+                    f"{', '.join(map(str, folders))}: delete the segment that is damaged"
+                )
     table = table.sort_values(["seed", "epoch"], kind="stable", ignore_index=True)
     table.attrs[provenance.KEY] = provenance.distinct(origins)
     return table
@@ -89,7 +95,7 @@ def read_tables(
             models trained elsewhere has names that start with ``external_``, and is returned under
             ``external``, by the names of the runs.
         paths: by name the folders or files; a name without any counts as not given.
-        scale: what the tables that do not say it were made at.
+        scale: the one that the product is of; a measurement may have been made at another.
         outdated: the runs that were trained by older code.
     """
     tables: dict[str, object] = {}
@@ -100,7 +106,7 @@ def read_tables(
         read = read_history if taken["kind"] == "history" else read_measurements
         table = read(paths[name], taken.get("epochs") or ())
         for part in table.attrs[provenance.KEY]:
-            part.setdefault("scale", scale)
+            part["scale"] = scale or part.get("scale", "")
             if part.get("run") in outdated:
                 part["outdated"] = True
         if name.startswith("external_"):
