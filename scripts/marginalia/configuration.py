@@ -19,7 +19,6 @@ from marginalia.measurements.stored import MEASUREMENT_KEYS
 NAMED = ("datasets", "views", "runs", "measurements", "papers")  # sections whose entries have names
 CHOICES = ("method", "architecture", "schedule", "augmentation")  # NAME, or {NAME: settings}
 MEANINGS = {"view": "a key of views or datasets", "architecture": "a module of marginalia.models"}
-WORDS = {"true": True, "false": False}
 CHOSEN_BY = {"datasets": "source", "measurements": "estimator"}  # what decides which settings an entry takes
 DEFAULT_SCALE = "reduced"
 SCALES = {"reduced": "config.yaml", "desktop": "desktop.yaml", "paper": "paper.yaml"}
@@ -69,19 +68,44 @@ def assemble(given: dict, read: Callable[[str], dict]) -> dict:
             ``base: false`` leaves that out too.
         read: reads a file of the folder config by its name.
 
+    Raises:
+        ConfigurationError: there is no such scale.
+
     Returns:
         The configuration to :func:`resolve`. ``shipped`` lists the runs that do not come from the user.
     """
     given = deepcopy(given)
-    for key in ("base", "retrain"):  # on a command line they are words
-        given |= {key: WORDS.get(str(given[key]).lower(), given[key])} if key in given else {}
     scale = given.setdefault("scale", DEFAULT_SCALE)
     below: dict = {}
     if given.pop("base", True):
+        if scale not in SCALES and "runs" not in given:
+            raise ConfigurationError(
+                f"scale: {scale!r} is unknown{_hint(scale, SCALES)}; allowed: {', '.join(SCALES)}, or a name "
+                "of your own for a configuration with runs of your own"
+            )
         below = read("base.yaml")
         if scale in SCALES:
             below = merge(below, read(SCALES[scale]))
     return merge(below, given) | {"shipped": sorted(below.get("runs") or {})}
+
+
+def with_types(given: dict, command_line: dict) -> dict:
+    """The configuration with what was said on the command line as YAML would read it: there, all is text."""
+    typed = dict(given)
+    for key, value in command_line.items():
+        if isinstance(value, dict) and isinstance(given.get(key), dict):
+            typed[key] = with_types(given[key], value)
+        elif isinstance(value, str) and given.get(key) == value:
+            typed[key] = yaml.safe_load(value) if _is_word(value) else value
+    return typed
+
+
+def _is_word(value: str) -> bool:
+    """Whether YAML reads a text as a number, a truth value or nothing."""
+    try:
+        return isinstance(yaml.safe_load(value), bool | int | float | None)
+    except yaml.YAMLError:
+        return False
 
 
 def merge(below: dict, above: dict, path: tuple[str, ...] = ()) -> dict:

@@ -1,5 +1,6 @@
 """The checked configuration, the plan, and the words in which papers say what their products take."""
 
+import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,9 +8,12 @@ from types import SimpleNamespace
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-SCRIPTS = Path(workflow.source_path("../../scripts/jobs.py")).parent
-if str(SCRIPTS) not in sys.path:
+# The library beside this workflow comes before one that is installed, here and in the jobs.
+SCRIPTS = Path(workflow.current_basedir.get_path_or_uri(secret_free=True), "../../scripts").resolve()
+if SCRIPTS.is_dir():
     sys.path.insert(0, str(SCRIPTS))
+    paths = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([str(SCRIPTS), *paths]))
 try:
     from marginalia.configuration import (
         ConfigurationError,
@@ -20,6 +24,7 @@ try:
         last_epoch,
         read_yaml,
         resolve,
+        with_types,
         without,
     )
     from marginalia.identity import text
@@ -62,7 +67,10 @@ try:
     for file in workflow.overwrite_configfiles:
         read_yaml(file)  # a key that stands twice is refused; Snakemake takes the last
     config = resolve(
-        assemble(config, lambda name: read_yaml(shipped(f"config/{name}"))),
+        assemble(
+            with_types(config, workflow.config_settings.config or {}),
+            lambda name: read_yaml(shipped(f"config/{name}")),
+        ),
         lambda name: read_yaml(shipped(f"workflow/schemas/{name}.schema.yaml")),
         PAPERS,
     )
