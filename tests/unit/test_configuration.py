@@ -16,6 +16,7 @@ from marginalia.configuration import (
     merge,
     read_yaml,
     resolve,
+    with_types,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -81,6 +82,25 @@ def test_merging_replaces_what_is_about_something_else():
         "papers": {"p": {"networks": {"cnn": {"standard": "r"}}}},
     }
     assert merge(below, {"papers": {"p": None}})["papers"] == {}
+
+
+def test_words_of_the_command_line_have_types():
+    said = {
+        "retrain": "true",
+        "papers": {"wu2019": "null"},
+        "training": {"epochs": "3", "method": "standard"},
+    }
+    given = {**said, "mirror": "12", "runs": {"a": {"view": "7"}}}
+    typed = with_types(given, said)
+    assert typed["retrain"] is True and typed["papers"] == {"wu2019": None}
+    assert typed["training"] == {"epochs": 3, "method": "standard"}
+    assert typed["mirror"] == "12" and typed["runs"] == {"a": {"view": "7"}}, "these are from a file"
+
+
+def test_a_scale_that_is_misspelt_is_refused():
+    with pytest.raises(ConfigurationError, match=r"scale: 'desctop' is unknown \(did you mean desktop\?\)"):
+        assemble({"scale": "desctop"}, read)
+    assert assemble({"scale": "mine", "runs": {}}, read)["scale"] == "mine"
 
 
 def test_a_key_that_stands_twice_is_refused(tmp_path):

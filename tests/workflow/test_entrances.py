@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from pipeline import ROOT, Pipeline
+from pipeline import ROOT, Pipeline, copy_of_repository
 
 CONFIG = {
     "scale": "tiny",
@@ -126,3 +126,21 @@ def test_a_module_without_a_configuration_has_the_reduced_scale(tmp_path):
 def test_the_scale_can_be_named(tmp_path):
     jobs = planned(tmp_path, "-s", str(ROOT / "Snakefile"), "--config", "scale=desktop")
     assert "fetch train-images-idx3-ubyte of mnist" in jobs
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"), [("planning.py", ["--dry-run"]), ("dataset.py", ["results/tiny/data/mnist.npz"])]
+)
+def test_the_library_beside_the_workflow_comes_before_an_installed_one(
+    tmp_path, monkeypatch, module, arguments
+):
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    root = copy_of_repository(tmp_path / "repository")
+    with (root / "scripts" / "marginalia" / module).open("a") as file:
+        file.write('\nraise RuntimeError("this is the copy")\n')
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"base": False, **CONFIG}))
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", *arguments, "-s", str(root / "Snakefile")]
+    done = subprocess.run(
+        [*command, "--configfile", "config.yaml"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode != 0 and "this is the copy" in done.stdout + done.stderr
