@@ -11,6 +11,7 @@ folders that exist decide how both go on, so that raising `epochs`, or asking fo
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -539,6 +540,13 @@ class Part(NamedTuple):
 
     epochs: tuple[int, ...]
     there: bool
+
+
+def jobs_import_from(folder: Path) -> None:
+    """Have the processes that are started from here import from a folder first, if it is there."""
+    if folder.is_dir():
+        others = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+        os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([str(folder), *others]))
 
 
 def read_json(path: Path) -> dict:

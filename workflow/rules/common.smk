@@ -1,6 +1,5 @@
 """The checked configuration, the plan, and the words in which papers say what their products take."""
 
-import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,8 +11,6 @@ from snakemake.logging import logger
 SCRIPTS = Path(workflow.current_basedir.get_path_or_uri(secret_free=True), "../../scripts").resolve()
 if SCRIPTS.is_dir():
     sys.path.insert(0, str(SCRIPTS))
-    paths = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
-    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([str(SCRIPTS), *paths]))
 try:
     from marginalia.configuration import (
         ConfigurationError,
@@ -28,7 +25,7 @@ try:
         without,
     )
     from marginalia.identity import text
-    from marginalia.planning import Plan, Source, Span
+    from marginalia.planning import Plan, Source, Span, jobs_import_from
     from marginalia.products import KINDS, Product, Taken
 except ModuleNotFoundError as error:
     raise WorkflowError(
@@ -36,6 +33,7 @@ except ModuleNotFoundError as error:
         "by its path, or install the library where Snakemake runs."
     )
 
+jobs_import_from(SCRIPTS)
 PAPERS = ("mickisch2020", "wu2019")
 PATHS = workflow.modifier.path_modifier  # a workflow that uses this one as a module may move its results
 
