@@ -402,7 +402,7 @@ def test_margins_at_the_cap_are_marked_and_counted():
     figure, drawn = wu2019.fig07(**given)
     counted = drawn[drawn["drawn"] == "mean"].groupby("model")["capped"].unique().map(list).to_dict()
     assert counted == {"CNN": [6], "LR": [0], "MLP": [0]}
-    assert sum("6 at the cap" in text for text in texts(figure)) == 6
+    assert sum("6 capped" in text for text in texts(figure)) == 6
 
 
 @pytest.mark.parametrize("name", FIGURES)

@@ -190,7 +190,7 @@ def _distributions(axes: np.ndarray, table: pd.DataFrame, model: str, epochs: Se
             least, mean, wrong = panels.signed_note(images["margin"])
             at_cap = int(images["capped"].sum()) if "capped" in images else 0
             if at_cap:
-                least += f", {thousands(at_cap)} at the cap"
+                least += f", {thousands(at_cap)} capped"
             panel.set_title(f"{least}\n{mean}, {wrong}", fontsize=6, pad=2)
             panel.axvline(0, color=ZERO.colour, linewidth=THIN, zorder=1)
             panel.set_xlim(edges[0], edges[-1])

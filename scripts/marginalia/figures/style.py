@@ -214,7 +214,7 @@ def error_axis(axes: Axes, percent: np.ndarray) -> None:
     seen = percent[np.isfinite(percent)]
     positive = seen[seen > 0]
     if not positive.size or seen.max() <= 12 * positive.min():
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(**({"bottom": 0} if positive.size else {"bottom": -0.05, "top": 1}))
         axes.set_ylabel(LABELS["error_percent"])
         return
     if positive.size == seen.size:
