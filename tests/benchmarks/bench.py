@@ -10,11 +10,13 @@ images are independent of each other. The share of the peak is the operations th
 (multiplications and additions of matrix products and convolutions) over its time and over the rate of the
 fastest of some large matrix products and convolutions.
 
-Without --data, the digits that come with scikit-learn stand in for MNIST; without --checkpoint, networks are
-trained for a few epochs first. Peers are optional packages: foolbox and torchvision.
+Without --data, it measures on the MNIST images in the package; without --checkpoint, networks are trained for
+a few epochs first. Peers get what makes them fastest: frozen parameters, and their own defaults where these
+compute less. They are optional packages: foolbox and torchvision.
 """
 
 import argparse
+import os
 import platform
 import statistics
 import sys
@@ -34,10 +36,12 @@ from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 def main() -> None:
     options = parse()
+    load = os.getloadavg()[0]
     setting = replace(prepare(options), loop_images=options.loop_images)
     device = setting.device
     peak = peak_rate(device)
-    print(f"{describe(device)}; {peak / 1e9:.0f} GFLOP/s at most (float32); {setting.dataset.title}\n")
+    print(f"{describe(device)}; {peak / 1e9:.0f} GFLOP/s at most (float32); {setting.dataset.title}")
+    print(f"other load, before: {load:.1f} of {os.cpu_count()} processors\n")
     print("| work | peer | ours | peer's | ratio | aim | share of peak | both found |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
     for name in options.rows:

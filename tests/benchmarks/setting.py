@@ -35,7 +35,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=2, help="on a CPU (default: 2)")
     parser.add_argument("--device", help="default: cuda where there is one, else cpu")
     parser.add_argument(
-        "--data", type=Path, help="a dataset as the pipeline stores it (.npz) in place of digits"
+        "--data",
+        type=Path,
+        help="a dataset as the pipeline stores it (.npz); default: the MNIST in the package",
     )
     parser.add_argument(
         "--checkpoint",
@@ -54,21 +56,20 @@ def prepare(options: argparse.Namespace) -> Setting:
     if options.data:
         dataset = Dataset.load(options.data)
     else:
-        from marginalia.sources.digits import read
+        from marginalia.sources.embedded import read
 
-        dataset = read()
+        dataset = read(name="mnist")
     checkpoints = dict(pair.split("=", 1) for pair in options.checkpoint)
 
     @cache
     def networks(name: str) -> nn.Module:
-        if name not in checkpoints:
-            return train_network(name, dataset, device, options.epochs)
-        return load_weights(build(name), checkpoints[name]).to(device)
+        if name in checkpoints:
+            model = load_weights(build(name), checkpoints[name]).to(device)
+        else:
+            model = train_network(name, dataset, device, options.epochs)
+        return model.requires_grad_(False)  # what a peer would compute and nobody reads
 
     images, labels = Pixels(dataset.test, device).batch(slice(IMAGES))
-    if len(labels) < IMAGES:  # stand-in data: as many images as a row asks for, each several times
-        repeat = -(-IMAGES // len(labels))
-        images, labels = images.repeat(repeat, 1, 1, 1)[:IMAGES], labels.repeat(repeat)[:IMAGES]
     return Setting(images, labels, dataset, networks, device)
 
 

@@ -1,0 +1,46 @@
+"""The programs that compare with peers still fit the library."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+import bench
+import optimality
+import setting
+from rows import ROWS
+
+
+@pytest.fixture(scope="module")
+def prepared():
+    parser = argparse.ArgumentParser()
+    setting.add_options(parser)
+    threads = torch.get_num_threads()
+    yield setting.prepare(parser.parse_args(["--device", "cpu", "--epochs", "0"]))
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("name", ["subspaces", "pgd"])
+def test_a_row_of_the_benchmark_compares_the_same_work(name, prepared):
+    few = setting.Setting(
+        prepared.images[:2], prepared.labels[:2], prepared.dataset, prepared.networks, prepared.device, 1
+    )
+    line = bench.line(ROWS[name](few), 1, prepared.device, 1e11)
+    assert line.count("|") == 9
+    assert "s |" in line and "x (" in line
+
+
+def test_optimality_counts_where_a_rival_is_nearer(monkeypatch, prepared):
+    x = prepared.images[:3]
+    model = prepared.networks("mnist_lr")
+    near = optimality.minimum_norm_attack(model, x).perturbation
+    monkeypatch.setattr(
+        optimality, "attacks", lambda *_: {"near": lambda: x + near, "far": lambda: x + 2 * near}
+    )
+    near_line, far_line = optimality.lines("mnist_lr", model, x)
+    assert "| 0 of 3 | 1.00x | 1.000 |" in near_line
+    assert "| 3 of 3 |" in far_line
