@@ -1,6 +1,7 @@
-"""Copy the figures and tables of a paper to where git keeps them, with a note of what they are.
+"""Copy the figures, tables and claims of a paper to where git keeps them, with a note of what they are.
 
-In: the PNG, the CSV and the line of provenance of each figure; the Markdown and the CSV of each table.
+In: the PNG, the CSV and the line of provenance of each figure; the Markdown and the CSV of each table; the
+claims as a Markdown table.
 Job: ``scale``, ``titles`` (by name).
 Out: a folder with PNGs, tables and CSVs, and README.md: scale, data, commit and machine.
 """
@@ -46,4 +47,8 @@ with logged(snakemake):
                 lines += ["", f"## {path.stem}", "", path.read_text(encoding="utf-8").strip()]
             if path.suffix != ".txt":
                 shutil.copy(path, folder)
+        claims = Path(snakemake.input.claims).read_text(encoding="utf-8").splitlines()
+        own = [line for line in claims if line.startswith(f"| {snakemake.wildcards.paper} ")]
+        if own:
+            lines += ["", "## What the paper claims, and whether it holds here", "", *claims[:2], *own]
         (folder / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -106,6 +106,22 @@ class Plan:
         """Where a result lies."""
         return Path(self._on_disk(path))
 
+    def entry(self, section: str, name: str) -> dict:
+        """What the configuration says of a dataset, view, run, measurement or paper.
+
+        Args:
+            section: "datasets", "views", "runs", "measurements" or "papers".
+            name: what a target calls it.
+
+        Raises:
+            ConfigurationError: there is none of this name; the message names those that there are.
+        """
+        entries = self.config[section]
+        if name not in entries:
+            there = ", ".join(entries) or "none"
+            raise ConfigurationError(f"{section}.{name} is not in this configuration; its {section}: {there}")
+        return entries[name]
+
     # Data
 
     def view_file(self, view: str) -> str:
@@ -134,7 +150,7 @@ class Plan:
         """What the images of a view depend on."""
         if view in self.config["datasets"]:
             return self.data_record(view)
-        settings = self.config["views"][view]
+        settings = self.entry("views", view)
         changes = [_plugin_record("views", change) for change in settings["changes"]]
         return {"dataset": self.data_record(settings["dataset"]), "changes": changes}
 
@@ -259,7 +275,7 @@ class Plan:
     @remembered
     def segments(self, run: str, seed: int) -> dict[Span, bool]:
         """The segments of a run in order, and whether each is there; the others are to be trained."""
-        settings = self.config["runs"][run]
+        settings = self.entry("runs", run)
         end, length = settings["epochs"], settings["segment"]
         there = {
             span: segment for span, segment in self._trained(run, seed).items() if span.first < max(end, 1)
@@ -336,7 +352,7 @@ class Plan:
     @remembered
     def measurement_record(self, run: str, seed: int, measurement: str) -> dict:
         """What a measurement depends on, besides the epoch and the bits of its weights."""
-        settings, run_settings = self.config["measurements"][measurement], self.config["runs"][run]
+        settings, run_settings = self.entry("measurements", measurement), self.entry("runs", run)
         name = settings["estimator"]
         own = without(settings, MEASUREMENT_KEYS)
         shared = {key: value for key, value in settings.items() if key in MEASUREMENT_KEYS}
@@ -358,7 +374,7 @@ class Plan:
     @remembered
     def _measured(self, run: str, seed: int, measurement: str) -> dict[Span, dict[int, bool]]:
         """The parts of a measurement on disk: epochs up to the run's last, and whether each is current."""
-        last = last_epoch(self.config["runs"][run])
+        last = last_epoch(self.entry("runs", run))
         record = self.measurement_record(run, seed, measurement)
         trained = self._weights(run, seed)
         found = {}
@@ -507,7 +523,7 @@ class Plan:
 
     def study_record(self, paper: str, study: str) -> dict:
         """What a study depends on."""
-        settings = self.config["papers"][paper]["binary"]
+        settings = self.entry("papers", paper)["binary"]
         return {
             "study": study,
             "view": self.view_record(settings["view"]),
@@ -558,9 +574,9 @@ def read_json(path: Path) -> dict:
 
 
 def published_numbers(product: Product) -> list[str]:
-    """The CSV with what a paper publishes, where it lies beside the module of its tables."""
+    """The CSV with what a paper publishes, where it lies beside the module of its tables; figures draw it too."""
     file = Path(__file__).parent / "tables" / f"{product.paper}.csv"
-    return [str(file)] if product.kind == "table" and file.is_file() else []
+    return [str(file)] if file.is_file() else []
 
 
 def _plugin_record(kind: str, entry: dict) -> dict:

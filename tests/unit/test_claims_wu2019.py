@@ -36,13 +36,17 @@ def case_study_errors(train=(2.0, 1.0, 0.0), test=(2.0, 1.0, 1.0)):
     )
 
 
-def networks(minimum=RISING, average=FALLING, method="standard"):
+def networks(minimum=RISING, average=FALLING, method="standard", signed=None):
     rows = [
         {"data_role": "mnist", "model": model, "method": method, "epoch": epoch, "split": split}
         | {"quantity": quantity, "mean": values[place]}
         for model in ("LR", "CNN")
         for split in ("train", "test")
-        for quantity, values in (("minimum_margin", minimum), ("average_absolute_margin", average))
+        for quantity, values in (
+            ("minimum_margin", minimum),
+            ("average_absolute_margin", average),
+            ("average_margin", signed or average),
+        )
         for place, epoch in enumerate(EPOCHS)
     ]
     external = {"data_role": "mnist", "model": "LR", "epoch": np.nan, "split": "test", "mean": 9.0}
@@ -69,7 +73,33 @@ def table(name, audited=0.0):
     """The paper's own numbers as ours; the audited ones lower by `audited` points."""
     numbers = published(name).assign(external=False)
     lower = numbers["published"] - np.where(numbers["quantity"] == "robust_accuracy_percent", audited, 0)
-    return numbers.assign(ours=numbers["published"], audited=lower)
+    pgd = {"pgd_steps": 1000, "pgd_step_size": 0.01}
+    return numbers.assign(ours=numbers["published"], audited=lower, **pgd)
+
+
+def with_hinge(rows, off):
+    """Table 1 with rows of AMR's other form on MNIST-CNN, `off` points below those of equation (15)."""
+    amr = rows[(rows["data_role"] == "mnist") & (rows["model"] == "CNN") & (rows["method"] == "AMR")]
+    hinge = amr.assign(method="AMR hinge", published=np.nan, ours=amr["ours"] - off)
+    return pd.concat([rows, hinge], ignore_index=True)
+
+
+def masking(ours=(20.0, 18.0, 17.0), audited=(19.0, 17.0, 16.0), methods=("standard",), **columns):
+    """Robust accuracy over epochs as the figure has it, with radii that are not drawn and a loss."""
+    shared = {"data_role": "mnist", "model": "CNN", "split": "test", "eps": 2.0, "drawn": True}
+    shared |= {"pgd_steps": 300, "pgd_step_size": 0.03, "accuracy_percent": 98.0, "chance_percent": 10.0}
+    rows = []
+    for method in methods:
+        for quantity, means in (("pgd_accuracy_percent", ours), ("audited_accuracy_percent", audited)):
+            for epoch, mean in zip(EPOCHS, means, strict=True):
+                of = {"method": method, "quantity": quantity, "epoch": epoch}
+                rows.append(shared | of | {"mean": mean})
+                rows.append(
+                    shared | of | {"mean": 0.0 if quantity[0] == "a" else 99.0} | {"eps": 1.0, "drawn": False}
+                )
+        rows.append(shared | {"method": method, "quantity": "published_accuracy_percent", "mean": 87.52})
+        rows.append(shared | {"method": method, "quantity": "loss", "epoch": 1, "mean": 0.1, "eps": np.nan})
+    return pd.DataFrame(rows).assign(**columns)
 
 
 @pytest.fixture
@@ -87,8 +117,13 @@ def tables() -> dict[str, pd.DataFrame]:
     }
 
 
+def checked(tables):
+    return {claim.claim: claim for claim in wu2019.check(tables)}
+
+
 def verdicts(tables):
     claims = wu2019.check(tables)
+    assert not any("|" in text for claim in claims for text in vars(claim).values())  # in a Markdown table
     assert len({claim.claim for claim in claims}) == len(claims)
     return {claim.claim: claim.verdict for claim in claims}
 
@@ -105,6 +140,7 @@ def test_what_the_paper_says_holds_on_its_own_numbers(tables):
         ("fig01a", case_study(minimum=[0.0, -0.1, -0.2]), "fig01a-minimum_margin-train"),
         ("fig01a", case_study(average=[0.4, 0.6, 0.9]), "fig01a-average_absolute_margin-test"),
         ("fig02", networks(average=[0.4, 0.6, 0.9]), "fig02-CNN-average_absolute_margin-train"),
+        ("fig02", networks(signed=[-0.4, 0.2, 0.3]), "fig02-CNN-average_margin-train"),
         ("fig06", networks(minimum=FALLING), "fig06-LR-minimum_margin-test"),
         ("fig04", case_study_errors(train=(2.0, 1.0, 0.5)), "fig04-separable"),
         ("fig05", errors((9.0, 4.0, 5.0)), "fig05-mnist-LR-test-error"),
@@ -154,3 +190,134 @@ def test_no_claim_rests_on_margins_at_the_cap_or_on_a_network_near_chance(tables
 
 def test_only_what_was_built_is_checked(tables):
     assert all(name.startswith("fig01a") for name in verdicts({"fig01a": tables["fig01a"]}))
+
+
+# The two averages
+
+
+def test_the_averages_of_both_versions_are_checked_apart(tables):
+    found = verdicts(tables | {"fig02": networks(signed=[-0.4, 0.2, 0.3])})
+    assert found["fig02-LR-average_absolute_margin-test"] == REPRODUCED
+    assert found["fig02-LR-average_margin-test"] == CONTRADICTED
+    claims = checked(tables)
+    absolute, signed = (
+        claims[f"fig06-CNN-{name}-test"] for name in ("average_absolute_margin", "average_margin")
+    )
+    assert "abs(m) (conference version)" in absolute.statement and "small changes" in absolute.published
+    assert "of m (workshop version)" in signed.statement and signed.published == "keeps decreasing"
+
+
+# Networks that have not learned enough
+
+
+@pytest.mark.parametrize(
+    ("model", "accuracy", "verdict"),
+    [
+        ("CNN", 49.9, UNDECIDED),
+        ("CNN", 50.0, REPRODUCED),
+        ("LR", 29.0, UNDECIDED),
+        ("LR", 31.0, REPRODUCED),
+    ],
+)
+def test_networks_on_cifar_must_have_learned_enough(tables, model, accuracy, verdict):
+    least = {"data_role": "cifar", "accuracy_percent": accuracy, "chance_percent": 10.0}
+    claim = checked(tables | {"fig02": tables["fig02"].assign(**least)})[f"fig02-{model}-minimum_margin-test"]
+    assert claim.verdict == verdict
+    asked = {"CNN": 50, "LR": 30}[model]
+    reason = f"accuracy {accuracy:.0f} %, at least {asked} % is asked"
+    assert claim.reason == (reason if verdict == UNDECIDED else "")
+    on_mnist = tables["fig06"].assign(accuracy_percent=25.0, chance_percent=10.0)
+    assert verdicts(tables | {"fig06": on_mnist})["fig06-CNN-minimum_margin-test"] == REPRODUCED
+
+
+def test_both_networks_of_a_comparison_must_have_learned_enough(tables):
+    rows = tables["table02"]
+    clean = (rows["quantity"] == "clean_accuracy_percent") & (rows["model"] == "ConvNet")
+    low = rows.assign(ours=rows["ours"].mask(clean & (rows["method"] == "Std"), 38.0), chance_percent=10.0)
+    claims = checked(tables | {"table02": low})
+    assert claims["table02-cifar-ConvNet-AMR-Std-ours"].reason == "accuracy 38 %, at least 50 % is asked"
+    assert claims["table02-cifar-ConvNet-AMR-Std-audited"].verdict == UNDECIDED
+    assert claims["table02-cifar-ConvNet-Std-attack"].verdict == UNDECIDED
+    assert claims["table02-cifar-ConvNet-AMR-attack"].verdict == REPRODUCED
+    assert claims["table02-mnist-LeNet-AMR-Std-ours"].verdict == REPRODUCED
+
+
+def test_the_first_epoch_must_be_beyond_chance_and_no_more(tables):
+    learning = tables["fig02"]["epoch"].map({1: 35.0, 10: 50.0, 20: 60.0})
+    given = tables["fig02"].assign(data_role="cifar", accuracy_percent=learning, chance_percent=10.0)
+    name = "fig02-CNN-average_absolute_margin-test"
+    assert verdicts(tables | {"fig02": given})[name] == REPRODUCED
+    given["accuracy_percent"] = given["accuracy_percent"].mask(given["epoch"] == 1, 12.0)
+    claim = checked(tables | {"fig02": given})[name]
+    assert claim.verdict == UNDECIDED and claim.reason.endswith("(accuracy 12 %, chance 10 %)")
+
+
+# PGD as it was run
+
+
+def test_statements_name_the_steps_of_pgd(tables):
+    name, alone = "table01-mnist-CNN-AMR-Std-ours", "table01-mnist-CNN-AMR-attack"
+    claims = checked(tables)
+    assert claims[name].statement.endswith("under PGD as in the paper (1\u2009000 steps of 0.01)")
+    fewer = {"table01": tables["table01"].assign(pgd_steps=100, pgd_step_size=0.05)}
+    claims = checked(tables | fewer)
+    told = "PGD of 100 steps of 0.05 (in the paper 1\u2009000 steps of 0.01)"
+    assert claims[name].statement.endswith(f"under {told}") and f": {told} gives" in claims[alone].statement
+    assert "PGD" not in claims[name.replace("ours", "audited")].statement
+
+
+@pytest.mark.parametrize(("off", "verdict"), [(30.0, REPRODUCED), (0.0, CONTRADICTED)])
+def test_the_form_of_amr_is_the_one_that_is_nearer_to_the_published_row(tables, off, verdict):
+    rows = with_hinge(tables["table01"], off)
+    amr = (rows["method"] == "AMR") & (rows["model"] == "CNN") & (rows["data_role"] == "mnist")
+    further = rows.assign(
+        ours=rows["ours"].where(~amr | (rows["quantity"] != "robust_accuracy_percent"), rows["ours"] - 8)
+    )
+    claim = checked(tables | {"table01": further})["table01-mnist-CNN-form"]
+    assert claim.verdict == verdict and claim.published == "equation (15)"
+    assert claim.measured == f"on average equation (15) is 8.0 points off, the hinge {off:.1f}"
+    assert "table01-mnist-CNN-form" not in checked(tables)
+    assert "table01-mnist-CNN-AMR-hinge-attack" in checked(tables | {"table01": further})
+
+
+# Masking
+
+
+def test_pgd_that_agrees_with_the_audit_over_training_is_a_good_approximation():
+    found = checked({"fig_ext_masking": masking(methods=("standard", "lcr"))})
+    assert {name: claim.verdict for name, claim in found.items()} == {
+        "fig_ext_masking-standard-attack": REPRODUCED,
+        "fig_ext_masking-lcr-attack": REPRODUCED,
+        "fig_ext_masking-standard-time": NOT_TESTABLE,
+    }
+    assert found["fig_ext_masking-standard-time"].reason == "in these epochs it does not rise"
+
+
+def test_where_pgd_parts_from_the_audit_is_said():
+    claim = checked({"fig_ext_masking": masking((20, 41, 76), (19, 11, 8))})[
+        "fig_ext_masking-standard-attack"
+    ]
+    assert claim.verdict == CONTRADICTED and "PGD of 300 steps of 0.03" in claim.statement
+    assert claim.measured.startswith("first apart at epoch 10; at most 68.0 points above")
+    assert claim.measured.endswith("at epoch 20: 76.0 and 8.0")
+
+
+@pytest.mark.parametrize(
+    ("audited", "verdict"),
+    [((22, 11, 8), CONTRADICTED), ((22, 30, 40), PARTLY), ((22, 41, 75), REPRODUCED)],
+)
+def test_what_rises_under_pgd_alone_is_not_the_networks(audited, verdict):
+    claim = checked({"fig_ext_masking": masking((22, 41, 76), audited)})["fig_ext_masking-standard-time"]
+    assert claim.verdict == verdict and "87.52 after 200 epochs" in claim.published
+    assert claim.measured == f"from epoch 1 to 20: under PGD 22.0 to 76.0, audited 22.0 to {audited[-1]}.0"
+
+
+def test_one_epoch_or_a_first_one_near_chance_says_nothing_of_the_rise():
+    name = "fig_ext_masking-standard-time"
+    table = masking((22, 41, 76), (22, 11, 8))
+    once = table[table["epoch"].isin([1]) | table["epoch"].isna()]
+    assert checked({"fig_ext_masking": once})[name].reason == "one epoch is no trend"
+    early = table.assign(accuracy_percent=table["accuracy_percent"].mask(table["epoch"] == 1, 15.0))
+    found = checked({"fig_ext_masking": early})
+    assert found[name].verdict == UNDECIDED
+    assert found["fig_ext_masking-standard-attack"].verdict == CONTRADICTED

@@ -54,7 +54,14 @@ def test_a_configuration_file_of_a_scale_is_that_scale():
 
 def test_released_stands_alone():
     released = assemble(read("released.yaml"), read)
-    assert released["runs"] == {} and list(released["papers"]) == ["wu2019"]
+    assert list(released["papers"]) == ["wu2019"]
+    assert set(released["runs"]) == {"released_cnn", "released_cnn_lcr", "released_cnn_amr"}
+
+
+def test_what_two_cores_can_do_of_the_paper_scale_is_rows_of_one_table():
+    config = resolved(assemble(read("paper.yaml") | read("paper_mlp.yaml"), read))
+    assert list(config["papers"]) == ["wu2019"]
+    assert list(config["papers"]["wu2019"]["networks"]["mnist"]) == ["mlp"]
 
 
 def test_what_is_given_lies_over_the_scale_and_the_base(config):

@@ -17,7 +17,15 @@ from marginalia.figures.alluvial import count_flow, late, node_sizes
 from marginalia.measurements import provenance
 from marginalia.measurements.parquet import write_table
 from marginalia.measurements.reading import read_history, read_measurements, read_tables
-from marginalia.measurements.statistics import accuracy_percent, standard_error, summarize
+from marginalia.measurements.statistics import (
+    accuracy_percent,
+    cap,
+    check_epochs,
+    distances,
+    summarize,
+    summarize_errors,
+    summarize_history,
+)
 from marginalia.products import KINDS, identity_with_inputs, saved_identity
 
 ROOT = Path(__file__).parents[2]
@@ -92,11 +100,13 @@ def texts(figure):
 # The numbers
 
 
-def test_standard_error_is_the_papers():
-    values = [1.0, 2.0, 4.0, 9.0]
-    assert standard_error(values) == pytest.approx(np.sqrt(9 + 4 + 0 + 25) / 4)
-    assert standard_error([3.0]) == 0
-    assert np.isnan(standard_error([]))
+def test_standard_error_and_deviation_are_both_readings_of_the_formula():
+    columns = {"epoch": 0, "seed": 0, "image": range(5), "split": ["train"] * 4 + ["test"]}
+    table = pd.DataFrame(columns | {"d2": [1.0, 2.0, 4.0, 9.0, 3.0]})
+    train, test = summarize(table, "d2", "split", ["train", "test"]).to_dict("records")
+    assert train["standard_error"] == pytest.approx(np.sqrt(9 + 4 + 0 + 25) / 4)
+    assert train["standard_deviation"] == pytest.approx(np.sqrt((9 + 4 + 0 + 25) / 4))
+    assert (test["standard_error"], test["standard_deviation"]) == (0, 0)
 
 
 def test_summary_against_hand_computation():
@@ -110,13 +120,14 @@ def test_summary_against_hand_computation():
         }
     )
     train, test = summarize(table, "d2", "split", ["train", "test"]).to_dict("records")
-    first, second = np.sqrt(4 + 1 + 9) / 3, np.sqrt(1 + 1) / 2
+    first, second = np.sqrt((4 + 1 + 9) / 3), np.sqrt((1 + 1) / 2)
     assert train == {
         "epoch": 5,
         "split": "train",
         "quantity": "d2",
         "mean": 3.0,
-        "standard_error": pytest.approx((first + second) / 2),
+        "standard_error": pytest.approx((first / np.sqrt(3) + second / np.sqrt(2)) / 2),
+        "standard_deviation": pytest.approx((first + second) / 2),
         "seed_minimum": 3.0,
         "seed_maximum": 3.0,
         "seeds": 2,
@@ -124,7 +135,7 @@ def test_summary_against_hand_computation():
         "not_found": 1,
         "capped": 0,
     }
-    assert np.isnan(test["mean"])
+    assert np.isnan([test["mean"], test["standard_error"], test["standard_deviation"]]).all()
     assert (test["seeds"], test["images"], test["not_found"]) == (0, 0, 0)
 
 
@@ -141,7 +152,7 @@ def test_summary_of_float32_is_accumulated_in_float64():
     table = pd.DataFrame({"epoch": 0, "seed": 0, "image": range(3000), "split": "test", "d2": values})
     row = summarize(table, "d2", "split", ["test"]).iloc[0]
     assert row["mean"] == pytest.approx(values.astype("f8").mean(), rel=1e-12)
-    assert row["standard_error"] == pytest.approx(standard_error(values), rel=1e-12)
+    assert row["standard_deviation"] == pytest.approx(values.astype("f8").std(), rel=1e-12)
 
 
 def test_images_are_counted_once_whatever_their_rows():
@@ -157,6 +168,54 @@ def test_images_are_counted_once_whatever_their_rows():
     assert accuracy_percent(table).to_dict() == {0: 50}
 
 
+def test_accuracy_is_that_of_a_split_averaged_over_seeds_of_any_size():
+    seeds, images, splits = [0, 0, 0, 0, 1, 0], [0, 0, 1, 2, 0, 0], ["test"] * 5 + ["train"]
+    columns = {"epoch": 0, "seed": seeds, "image": images, "split": splits}
+    table = pd.DataFrame(
+        columns | {"correct": [True, True, True, False, False, True]}
+    )  # image 0 has two rows
+    table = pd.concat([table, table.assign(epoch=1, correct=True)])
+    assert accuracy_percent(table).to_dict() == {0: pytest.approx(100 / 3), 1: 100}
+    assert accuracy_percent(table, "train").to_dict() == {0: 100, 1: 100}
+
+
+def test_what_counts_as_a_distance():
+    columns = ["image", "d1", "d2", "dinf", "d3", "found_2", "linear_1", "linear_2", "linear_inf", "linear"]
+    found = [*columns[1:4], *columns[6:9]]
+    assert distances(pd.DataFrame(columns=columns)) == found
+    columns = ["minimum_norm", "lipschitz", "certified", "certified_steps", "norm"]
+    assert distances(pd.DataFrame(columns=columns)) == columns[:3]
+
+
+def test_the_cap_is_the_greatest_distance_that_reaches_one():
+    def measurements(*rows):
+        return pd.DataFrame(rows, columns=["image", "d2", "certified", "capped"])
+
+    one = measurements((9, 7.0, 1.0, False), (9, 2.0, 3.0, True), (9, 2.5, 2.5, True))
+    assert cap([one, measurements((9, 4.0, 1.0, True)), one[["image", "d2"]]]) == 4.0
+    assert cap([one]) == 3.0
+    assert cap([measurements((9, 7.0, 1.0, False)), one[["image", "d2"]]]) is None
+
+
+def test_a_history_is_averaged_over_seeds_training_first():
+    rows = [(1, "test", 0.2, 0), (1, "test", 0.4, 1), (1, "train", 0.1, 0), (1, "train", 0.2, 1)]
+    rows += [(0, "test", 0.9, 0), (0, "train", 0.8, 0)]
+    history = pd.DataFrame(rows, columns=["epoch", "split", "error", "seed"]).assign(loss=2.0)
+    errors = summarize_errors(history)
+    shown = errors[["epoch", "split", "quantity", "mean", "seed_minimum", "seed_maximum", "seeds"]]
+    percent = "error_percent"
+    assert shown.to_numpy().tolist() == [
+        [0, "train", percent, 80, 80, 80, 1],
+        [1, "train", percent, pytest.approx(15), 10, 20, 2],
+        [0, "test", percent, 90, 90, 90, 1],
+        [1, "test", percent, pytest.approx(30), 20, 40, 2],
+    ]
+    assert errors[["standard_error", "standard_deviation", "images"]].isna().all(axis=None)
+    assert (errors[["not_found", "capped"]] == 0).all(axis=None)
+    loss = summarize_history(history, "loss")
+    assert set(loss["mean"]) == {2.0} and set(loss["quantity"]) == {"loss"}
+
+
 def test_a_minimum_is_the_cap_where_its_image_is():
     columns = {"epoch": [0, 0, 1, 1], "seed": 0, "image": [0, 1] * 2, "split": "test"}
     table = pd.DataFrame(columns | {"m": [2.0, 5.0, -5.0, 1.0], "capped": [False, True, True, False]})
@@ -165,16 +224,41 @@ def test_a_minimum_is_the_cap_where_its_image_is():
     assert summarize(table, "m", "split", ["test"])["capped"].tolist() == [1, 1]
 
 
+def test_a_minimum_of_seeds_of_which_one_has_none():
+    columns = {"epoch": 0, "seed": [0, 0, 1, 2], "image": [0, 1, 0, 0], "split": "test"}
+    table = pd.DataFrame(columns | {"m": [2.0, 5.0, np.nan, 4.0], "capped": [False, False, True, False]})
+    row = summarize(table, "m", "split", ["test"], statistic="min").iloc[0]
+    assert (row["mean"], row["seed_minimum"], row["seed_maximum"], row["seeds"]) == (3, 2, 4, 3)
+    assert (row["images"], row["not_found"], row["capped"]) == (4, 1, 0)
+    assert row[["standard_error", "standard_deviation"]].isna().all()
+
+
+def test_rows_are_in_the_order_of_epochs_and_of_the_groups_asked_for():
+    table = measured((3, 1), seeds=(4, 2), images=20)
+    rows = summarize(table, "d2", "split", ["test", "train"])
+    assert list(zip(rows["epoch"], rows["split"], strict=True)) == [
+        (1, "test"), (1, "train"), (3, "test"), (3, "train")
+    ]  # fmt: skip
+    for row in rows.to_dict("records"):
+        of = table[(table["epoch"] == row["epoch"]) & (table["split"] == row["split"])]
+        assert row["mean"] == pytest.approx(of.groupby("seed")["d2"].mean().mean(), rel=1e-6)
+
+
 def test_nothing_to_average_is_said():
     with pytest.raises(ValueError, match="no margins of split dev"):
         summarize(measured(), "d2", "split", ["dev"])
+    check_epochs({"margins": measured((1, 2))}, [2, 1])
+    with pytest.raises(ValueError, match=r"epoch 3 of margins was not measured \(these were: 1, 2\)"):
+        check_epochs({"margins": measured((2, 1))}, [1, 3])
 
 
 def test_curves_table_holds_errors_in_percent_margins_and_external_models():
     margins = measured(missing=0.05)
     external = measured((0,), run="theirs", level=3)
     _, table = mickisch2020.fig01(margins, trained(), {"theirs": external})
-    assert list(table.columns[:4]) == ["run", "epoch", "split", "quantity"]
+    averages = ["mean", "standard_error", "standard_deviation", "seed_minimum", "seed_maximum", "seeds"]
+    counts, accuracy = ["images", "not_found", "capped"], ["accuracy_percent", "chance_percent"]
+    assert list(table) == ["run", "epoch", "split", "quantity", *averages, *counts, *accuracy]
 
     errors = table[table["quantity"] == "error_percent"]
     assert errors.loc[errors["split"] == "test", "mean"].tolist() == pytest.approx([90, 20, 10])
@@ -190,6 +274,8 @@ def test_curves_table_holds_errors_in_percent_margins_and_external_models():
     assert theirs["epoch"].isna().all()
     average = external.loc[external["split"] == "test", "d2"].mean()
     assert theirs.loc["d2", "mean"] == pytest.approx(average, rel=1e-6)
+    averages = table[table["quantity"] != "error_percent"]
+    assert averages[["standard_error", "standard_deviation"]].notna().all(axis=None)
 
 
 def test_correctness_is_that_of_the_test_images():
@@ -201,6 +287,7 @@ def test_correctness_is_that_of_the_test_images():
     assert row["images"] == len(expected)
     assert row["mean"] == pytest.approx(expected.mean(), rel=1e-6)
     assert row["standard_error"] == pytest.approx(expected.std(ddof=0) / np.sqrt(len(expected)), rel=1e-5)
+    assert row["standard_deviation"] == pytest.approx(expected.std(ddof=0), rel=1e-5)
 
 
 def test_distribution_counts_every_training_image_once():

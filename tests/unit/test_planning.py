@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from marginalia.configuration import assemble, read_yaml, resolve
+from marginalia.configuration import ConfigurationError, assemble, read_yaml, resolve
 from marginalia.identity import text
 from marginalia.measurements.parquet import write_table
 from marginalia.planning import Plan, Span
@@ -233,6 +233,32 @@ def test_histories_cover_each_epoch_with_what_is_there_first(config, tmp_path):
         ("epochs-0000-0004", True),
         ("epochs-0004-0006", False),
     ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (
+            lambda plan: plan.segments("nosuch", 0),
+            "runs.nosuch is not in this configuration; its runs: small",
+        ),
+        (lambda plan: plan.parts("nosuch", 0, "deepfool"), "runs.nosuch is not in .*; its runs: small"),
+        (
+            lambda plan: plan.parts("small", 0, "nosuch"),
+            "measurements.nosuch is .*; its measurements: deepfool",
+        ),
+        (lambda plan: plan.data_is_current("nosuch"), "views.nosuch is not in .*; its views: none"),
+        (lambda plan: plan.entry("views", "mnist"), "views.mnist is not in .*; its views: none"),
+        (lambda plan: plan.entry("datasets", "nosuch"), "datasets.nosuch is not in .*; its datasets: mnist"),
+        (
+            lambda plan: plan.study_is_current("results/tiny/margins/nosuch/svm/margins.parquet"),
+            "papers.nosuch is not in .*; its papers: none",
+        ),
+    ],
+)
+def test_a_target_that_the_configuration_does_not_name_is_refused(config, tmp_path, asked, message):
+    with pytest.raises(ConfigurationError, match=f"^{message}$"):
+        asked(plan_of(config, tmp_path))
 
 
 def test_a_product_takes_what_is_asked_for(config, tmp_path):

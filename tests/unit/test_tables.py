@@ -278,6 +278,47 @@ def test_clean_accuracy_is_that_of_the_epoch_that_was_attacked():
         wu2019.table01([role(key)], **tables)
 
 
+# The attack
+
+
+def steps_of(*rows, **settings):
+    """The note on ours, and the numbers, of a table of which each row's PGD has settings of its own."""
+    tables = {}
+    for key in rows:
+        data = key.split("_")[0]
+        tables |= taken(key, f"run_{key}", data, eps=EPS[data][:2])
+        told = tables[f"robustness_{key}"].attrs["provenance"][0]["settings"]
+        del told["steps"]
+        told |= settings.get(data, {})
+    table = wu2019.table01([role(key) for key in rows], **tables)
+    (note,) = [note for note in table.notes if note.startswith("ours:")]
+    return note.partition("PGD of this radius")[2], table.numbers
+
+
+def test_steps_of_pgd_are_said_and_only_the_papers_are_called_so():
+    few = {"steps": 100, "step_size": 0.05}
+    paper = "1\u2009000 steps of 0.01"
+    told, numbers = steps_of("mnist_mlp_standard", "cifar_mlp_standard")
+    assert told == f", {paper} as in the paper."
+    assert set(numbers["pgd_steps"]) == {1000} and set(numbers["pgd_step_size"]) == {0.01}
+    told, numbers = steps_of("mnist_mlp_standard", "mnist_mlp_amr", mnist=few)
+    assert told == f", 100 steps of 0.05; in the paper {paper}."
+    assert set(numbers["pgd_steps"]) == {100} and set(numbers["pgd_step_size"]) == {0.05}
+    told, _ = steps_of("mnist_mlp_standard", "cifar_mlp_standard", mnist=few)
+    assert told == f", 100 steps of 0.05 (MNIST), {paper} (CIFAR-10); in the paper {paper}."
+
+
+def test_the_other_form_of_amr_is_a_row_without_a_published_number():
+    rows = [role("mnist_cnn_amr"), role("mnist_cnn_amr_public")]
+    tables = taken("mnist_cnn_amr") | taken("mnist_cnn_amr_public", "run_b")
+    table = wu2019.table01(rows, **tables)
+    assert set(numbers_of(table, "run_b")["method"]) == {"AMR hinge"}
+    assert numbers_of(table, "run_b")["published"].isna().all()
+    assert numbers_of(table).loc[("robust_accuracy_percent", 0.5), "published"] == 97.90
+    assert any(note.startswith("AMR hinge:") for note in table.notes)
+    assert not any("hinge" in note for note in wu2019.table01(rows[:1], **taken("mnist_cnn_amr")).notes)
+
+
 # Rows
 
 

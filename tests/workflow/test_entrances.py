@@ -129,6 +129,19 @@ def test_the_scale_can_be_named(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("margins/nosuch/seed-0/deepfool/epochs-0000-0001", "runs.nosuch is .*; its runs: small"),
+        ("views/mnist.npz", "views.mnist is .*; its views: few"),
+        ("data/few.npz", "datasets.few is .*; its datasets: mnist"),
+    ],
+)
+def test_a_target_that_the_configuration_does_not_name_is_refused(pipeline, target, message):
+    refused = pipeline.run("--dry-run", f"results/tiny/{target}", check=False)
+    assert refused.returncode != 0 and re.search(message, refused.stdout + refused.stderr)
+
+
+@pytest.mark.parametrize(
     ("module", "arguments"), [("planning.py", ["--dry-run"]), ("dataset.py", ["results/tiny/data/mnist.npz"])]
 )
 def test_the_library_beside_the_workflow_comes_before_an_installed_one(

@@ -8,6 +8,7 @@ from pipeline import Pipeline
 from marginalia.models import build
 
 TABLE = "results/tiny/tables/wu2019/table01"
+MASKING = "results/tiny/figures/wu2019/fig_ext_masking"
 START, TUNED = (f"results/tiny/runs/{run}/seed-0/epochs-0000-0001" for run in ("start", "tuned"))
 
 
@@ -39,7 +40,8 @@ def pipeline(tmp_path) -> Pipeline:
                     "robustness": {"mnist": "robustness", "cifar": "robustness"},
                     "predictions": "predictions",
                     "mnist": {"mlp": {"standard": "start", "lcr": "tuned"}},
-                }
+                },
+                "masking": {"measurement": "robustness", "runs": {"standard": "start"}},
             }
         },
     }
@@ -67,3 +69,20 @@ def test_a_table_has_a_row_for_each_run_and_each_checkpoint_that_is_external(pip
     assert "train start (seed 0) from epoch 0001 to 0002" in planned
     assert "train tuned (seed 0) from epoch 0000 to 0001" in planned
     assert "train start (seed 0) from epoch 0000 to 0001" not in planned
+
+
+def test_masking_is_drawn_of_the_runs_that_are_named(pipeline):
+    pipeline.run(f"{MASKING}.png", f"{MASKING}.csv")
+    rows = pd.read_csv(pipeline.folder / f"{MASKING}.csv")
+    assert set(rows["method"]) == {"standard"} and set(rows["epoch"].dropna()) == {1}
+    assert set(rows.loc[rows["quantity"] == "audited_accuracy_percent", "eps"]) == {0.5, 3}
+    assert len(rows[(rows["quantity"] == "loss") & (rows["split"] == "train")]) == 1
+
+    masking = pipeline.config["papers"]["wu2019"]["masking"]
+    masking["runs"] = {"lcr": "mine"}
+    refused = pipeline.run("--dry-run", f"{MASKING}.png", check=False)
+    assert refused.returncode != 0
+    assert "papers.wu2019.masking.runs.lcr: mine is an external checkpoint" in refused.stdout + refused.stderr
+    masking["runs"] = {}
+    refused = pipeline.run("--dry-run", f"{MASKING}.png", check=False)
+    assert "wu2019 has no figure fig_ext_masking in this configuration" in refused.stdout + refused.stderr

@@ -47,6 +47,7 @@ def told_of_data(name):
 
 
 def downloads_of(wildcards):
+    PLAN.entry("datasets", wildcards.dataset)
     current = PLAN.data_is_current(wildcards.dataset)
     again(PLAN.view_file(wildcards.dataset), current)
     files = [f"{DOWNLOADS}/{resource.key}" for resource in NEEDED_FILES[wildcards.dataset]]
@@ -54,9 +55,10 @@ def downloads_of(wildcards):
 
 
 def dataset_of_view(wildcards):
+    dataset = PLAN.entry("views", wildcards.view)["dataset"]
     current = PLAN.data_is_current(wildcards.view)
     again(PLAN.view_file(wildcards.view), current)
-    return images(config["views"][wildcards.view]["dataset"], current)
+    return images(dataset, current)
 
 
 # Training

@@ -75,6 +75,7 @@ rule gallery:
 rule paper_gallery:
     input:
         files=shown_in_gallery,
+        claims=f"{RESULTS}/claims.md",
     output:
         folder=directory(f"results/gallery/{config['scale']}/{{paper}}"),
     log:
@@ -97,6 +98,6 @@ rule paper_gallery:
             },
         ),
     message:
-        "put the figures and tables of {wildcards.paper} into {output.folder}"
+        "put the figures, tables and claims of {wildcards.paper} into {output.folder}"
     script:
         "../../scripts/gallery.py"

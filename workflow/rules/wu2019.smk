@@ -7,7 +7,7 @@ built if all its runs are named, a row of a table if its run is.
 WU2019 = {"networks": {}, **config["papers"]["wu2019"]}
 WU2019_DATA = ("mnist", "cifar")
 WU2019_MODELS = ("lr", "mlp", "cnn")
-WU2019_TABLE01 = {model: ("standard", "lcr", "amr") for model in ("mlp", "cnn")}
+WU2019_TABLE01 = {model: ("standard", "lcr", "amr", "amr_public") for model in ("mlp", "cnn")}
 WU2019_TABLE02 = {
     "lenet": ("standard", "deep_defense", "adversarial", "amr"),
     "convnet": ("standard", "deep_defense", "adversarial", "amr"),
@@ -57,6 +57,25 @@ def wu2019_histories():
     }
 
 
+def wu2019_robustness(run, data):
+    """Robust accuracy of a run after its last epoch."""
+    return measured(run, WU2019["networks"]["robustness"][data], [last_epoch(config["runs"][run])])
+
+
+def wu2019_masking(method, run):
+    """What the figure of masking takes of a run: robust accuracy at all epochs that are kept, and the history."""
+    if "checkpoint" in config["runs"][run]:
+        stop(
+            f"papers.wu2019.masking.runs.{method}: {run} is an external checkpoint, which has no epochs; allowed: "
+            "a run that is trained"
+        )
+    epochs = [epoch for epoch in kept_epochs(config["runs"][run]) if epoch]
+    return {
+        f"robustness_{method}": measured(run, WU2019["masking"]["measurement"], epochs),
+        f"history_{method}": history(run),
+    }
+
+
 def wu2019_add_table(name, title, methods, margins):
     """Add a table: a row a network (methods: by model) and then, for each kind of data, external models."""
     tables, rows = {}, []
@@ -73,7 +92,7 @@ def wu2019_add_table(name, title, methods, margins):
         for key in entries:
             run = WU2019_RUNS.get(key, key)
             last = [last_epoch(config["runs"][run])]
-            tables[f"robustness_{key}"] = measured(run, WU2019["networks"]["robustness"][data], last)
+            tables[f"robustness_{key}"] = wu2019_robustness(run, data)
             if margins:
                 tables[f"margins_{key}"] = measured(run, WU2019["networks"]["margins"][data], last)
             if "checkpoint" in config["runs"][run]:
@@ -179,3 +198,29 @@ wu2019_add_table(
     margins=True,
 )
 wu2019_add_table("table02", "five training methods", WU2019_TABLE02, margins=False)
+
+WU2019_MNIST_CNN = {method: f"mnist_cnn_{method}" for method in ("standard", "lcr", "amr")}
+if wu2019_named(WU2019_MNIST_CNN.values()):
+    add(
+        "figure",
+        "wu2019",
+        "fig_ext_robustness",
+        "MNIST-CNN, three training methods: robust accuracy by radius, published and audited",
+        {
+            f"robustness_{method}": wu2019_robustness(WU2019_RUNS[network], "mnist")
+            for method, network in WU2019_MNIST_CNN.items()
+        },
+    )
+
+if WU2019.get("masking", {}).get("runs"):
+    add(
+        "figure",
+        "wu2019",
+        "fig_ext_masking",
+        "MNIST-CNN: robust accuracy over training, published and audited, and masked gradients",
+        {
+            name: taken
+            for method, run in WU2019["masking"]["runs"].items()
+            for name, taken in wu2019_masking(method, run).items()
+        },
+    )

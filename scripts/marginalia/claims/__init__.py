@@ -48,16 +48,23 @@ def without_stand_ins(claim: Claim, stand_ins: Sequence[str], others: bool) -> C
     return replace(claim, verdict=NOT_TESTABLE, reason=reason)
 
 
-def judged(*parts: bool, on: list[pd.DataFrame] | None = None, trend: bool = False) -> dict[str, str]:
+def judged(
+    *parts: bool,
+    on: list[pd.DataFrame] | None = None,
+    beside: list[pd.DataFrame] | None = None,
+    trend: bool = False,
+) -> dict[str, str]:
     """The verdict, and the reason if there is none.
 
     Args:
         parts: what must be so; all, some or none of it is.
         on: the points that are compared, rows of the tables in the order of their epochs. The columns capped
-            and images, accuracy_percent and chance_percent say whether a claim can rest on them.
+            and images, accuracy_percent, chance_percent and least_percent (the accuracy that is asked of a
+            network at the end) say whether a claim can rest on them.
+        beside: points that must be in no doubt as well.
         trend: whether the parts are about a change over the epochs of `on`, so that one epoch is not enough.
     """
-    reasons = [reason for points in on or [] if (reason := _in_doubt(points))]
+    reasons = [reason for points in [*(on or []), *(beside or [])] if (reason := _in_doubt(points))]
     if reasons:
         return {"verdict": UNDECIDED, "reason": "; ".join(dict.fromkeys(reasons))}
     if any(points["mean"].isna().all() for points in on or []):
@@ -77,4 +84,8 @@ def _in_doubt(points: pd.DataFrame) -> str:
         accuracy, chance = points[["accuracy_percent", "chance_percent"]].iloc[-1]
         if accuracy <= chance + NEAR_CHANCE:
             return f"the network has hardly learned (accuracy {accuracy:.0f} %, chance {chance:.0f} %)"
+    if {"accuracy_percent", "least_percent"} <= set(points) and len(points):
+        accuracy, least = points[["accuracy_percent", "least_percent"]].iloc[-1]
+        if accuracy < least:
+            return f"accuracy {accuracy:.0f} %, at least {least:.0f} % is asked"
     return ""

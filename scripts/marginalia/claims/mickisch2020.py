@@ -12,13 +12,15 @@ NETWORKS = {
     "fig02": "CNN",
     "fig07": "dense network",
     "fig08": "dense network",
+    "fig09": "dense network",
     "fig12": "second CNN",
 }
 
 
 def check(tables: Mapping[str, pd.DataFrame]) -> list[Claim]:
     """All claims, in the paper's order. ``tables`` are those of fig01 to fig12."""
-    return [*_standard(tables), *_adversarial(tables), *_incorrect(tables), *_stay_incorrect(tables)]
+    parts = (_standard, _jump, _adversarial, _incorrect, _stay_incorrect)
+    return [claim for part in parts for claim in part(tables)]
 
 
 def _standard(tables: Mapping[str, pd.DataFrame]) -> Iterator[Claim]:
@@ -34,9 +36,8 @@ def _standard(tables: Mapping[str, pd.DataFrame]) -> Iterator[Claim]:
     for figure, quantity, published in places:
         for split in ("train", "test"):
             points = _trend(tables[figure], quantity, split=split)
-            margin = points["mean"]
-            first, last = margin.loc[0], margin.iloc[-1]
-            trained = margin.loc[1:]
+            start, trained = _first(points), points.loc[1:, "mean"]
+            first, last = start["mean"][0], trained.iloc[-1]
             trend = trained.rank().corr(trained.index.to_series())
             yield Claim(
                 claim=f"1-{figure}-{quantity}-{split}",
@@ -46,11 +47,47 @@ def _standard(tables: Mapping[str, pd.DataFrame]) -> Iterator[Claim]:
                 figure=figure,
                 published=published,
                 measured=f"{first:.3g} at epoch 0, peak {trained.max():.3g} at epoch {trained.idxmax()}, "
-                f"{last:.3g} at epoch {margin.index[-1]}; "
+                f"{last:.3g} at epoch {trained.index[-1]}; "
                 f"rank correlation with the epoch {trend:+.2f}",
                 **judged(
-                    trained.max() > first, last < trained.max() and trend < 0, on=[points.loc[1:]], trend=True
+                    trained.max() > first,
+                    last < trained.max() and trend < 0,
+                    on=[points.loc[1:], start],
+                    trend=True,
                 ),
+            )
+
+
+def _jump(tables: Mapping[str, pd.DataFrame]) -> Iterator[Claim]:
+    """Observation 2: with adversarial training too, margins jump in the first epoch.
+
+    The twins start from the same weights, so that a jump is not a matter of where a network started.
+    """
+    said = "as before, a jump after the first epoch compared to the initialization"
+    elsewhere = "said of the CNN (figure 2) only"
+    places = (
+        ("fig02", "fig01", "d2", said),
+        ("fig02", "fig01", "dinf", said),
+        ("fig08", "fig07", "d2", elsewhere),
+        ("fig09", None, "dinf", elsewhere),
+    )
+    for figure, standard, quantity, published in places:
+        for split in ("train", "test"):
+            points = _trend(tables[figure], quantity, split=split)
+            first = _first(points)
+            before, after = first["mean"]
+            measured = f"{before:.3g} at epoch 0, {after:.3g} at epoch 1"
+            if standard:
+                twin = _first(_trend(tables[standard], quantity, split=split))["mean"]
+                measured += f"; standard training {twin[0]:.3g} and {twin[1]:.3g}"
+            yield Claim(
+                claim=f"2-{figure}-{quantity}-{split}-jump",
+                statement=f"{NETWORKS[figure]}, adversarial training, {split} images: the average "
+                f"{NORMS[quantity]} margin is greater after the first epoch than after the initialization",
+                figure=figure,
+                published=published,
+                measured=measured,
+                **judged(after > before, on=[points, first], trend=True),
             )
 
 
@@ -77,16 +114,17 @@ def _adversarial(tables: Mapping[str, pd.DataFrame]) -> Iterator[Claim]:
                 f"{kept[1]:.0%} of its peak, standard training {kept[0]:.0%}",
                 **judged(ratio > 1, kept[1] > kept[0], on=[each.loc[1:] for each in points], trend=True),
             )
-    points = _trend(tables["fig09"], "dinf", split="test")
+    points = _trend(tables["fig09"], "dinf", split="test").loc[1:]
     margin = points["mean"]
-    rise = margin.iloc[-1] / margin.loc[1]
+    rise = margin.iloc[-1] / margin.iloc[0]
     yield Claim(
         claim="2-fig09-dinf-test",
         statement="dense network, adversarial training, test images: the average l-infinity margin rises",
         figure="fig09",
         published="steadily increasing",
-        measured=f"{margin.loc[1]:.3g} at epoch 1, {margin.iloc[-1]:.3g} at epoch {margin.index[-1]}",
-        **judged(rise > 1, on=[points.loc[1:]], trend=True),
+        measured=f"{margin.iloc[0]:.3g} at epoch {margin.index[0]}, {margin.iloc[-1]:.3g} at epoch "
+        f"{margin.index[-1]}",
+        **judged(rise > 1, on=[points], trend=True),
     )
 
 
@@ -113,7 +151,8 @@ def _incorrect(tables: Mapping[str, pd.DataFrame]) -> Iterator[Claim]:
             figure=figure,
             published="significantly closer, decreasing over training",
             measured=f"{ratio.iloc[-1]:.0%} of the distance of correct ones at epoch {ratio.index[-1]} "
-            f"(at most {ratio.max():.0%}); incorrect ones from {start:.3g} at epoch 1 to {end:.3g}",
+            f"(at most {ratio.max():.0%}); incorrect ones from {start:.3g} at epoch {ratio.index[0]} to "
+            f"{end:.3g}",
             **judged(ratio.max() < 1, end < start, on=points, trend=True),
         )
 
@@ -123,7 +162,6 @@ def _stay_incorrect(tables: Mapping[str, pd.DataFrame]) -> Iterator[Claim]:
     flow = tables["fig05"]
     stays = flow[(flow["from"] == "incorrect") & (flow["to"] == "incorrect")].set_index("epoch_to")
     share = stays["share_of_to_percent"]
-    points = stays.assign(mean=share).drop(columns="images", errors="ignore")
     yield Claim(
         claim="3-fig05",
         statement="CNN, standard training, training images: the majority of the incorrect images of an epoch "
@@ -131,8 +169,13 @@ def _stay_incorrect(tables: Mapping[str, pd.DataFrame]) -> Iterator[Claim]:
         figure="fig05",
         published="the majority",
         measured=", ".join(f"{value:.0f} % at epoch {epoch}" for epoch, value in share.items()),
-        **judged((share.dropna() > 50).all(), on=[points]),
+        **judged((share.dropna() > 50).all(), on=[stays.assign(mean=share)]),
     )
+
+
+def _first(points: pd.DataFrame) -> pd.DataFrame:
+    """The averages at the initialization and after the first epoch; NaN where they were not measured."""
+    return points[["mean"]].reindex([0, 1])
 
 
 def _trend(table: pd.DataFrame, quantity: str, **where: str) -> pd.DataFrame:

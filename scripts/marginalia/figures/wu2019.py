@@ -18,6 +18,13 @@ network with one hidden layer (mlp) and a convolutional one (cnn), each on two s
   training,
 - ``external``: by name, measurements of models trained elsewhere.
 
+The two figures that the paper does not have take, of the MNIST-CNN by method (standard, lcr, amr, and
+amr_public, AMR by the hinge on the logits that the released network fits):
+
+- ``robustness_METHOD``: measurements of the estimator robustness (epoch, seed, image, split, correct, of each
+  radius robust_EPS and masked_EPS, and minimum_norm), test images,
+- ``history_METHOD``: as above.
+
 Margins m are in pixel units with pixels in [0, 1], and negative where the classifier is wrong. Each figure
 returns itself and the table of what it plots.
 """
@@ -26,7 +33,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from marginalia.figures import linear, networks
+from marginalia.figures import linear, networks, robustness
 from marginalia.figures.evolution import Models, Plot
 
 MODELS = ("LR", "MLP", "CNN")
@@ -131,6 +138,24 @@ def fig08(
     """Three models on CIFAR-10, standard training: distributions of the margin over epochs."""
     standard = _placed("cifar", cifar_lr_standard, cifar_mlp_standard, cifar_cnn_standard)
     return networks.histograms(standard, epochs)
+
+
+def fig_ext_robustness(
+    robustness_standard: pd.DataFrame, robustness_lcr: pd.DataFrame, robustness_amr: pd.DataFrame
+) -> Plot:
+    """MNIST-CNN, three methods: robust accuracy against the radius, published, under PGD, and audited."""
+    return robustness.by_radius(
+        {"standard": robustness_standard, "lcr": robustness_lcr, "amr": robustness_amr}
+    )
+
+
+def fig_ext_masking(**tables: pd.DataFrame) -> Plot:
+    """MNIST-CNN over training: robust accuracy under PGD and audited, masked gradients, training loss."""
+    attacked, histories = (
+        {method: tables[f"{kind}_{method}"] for method in robustness.SHORT if f"{kind}_{method}" in tables}
+        for kind in ("robustness", "history")
+    )
+    return robustness.over_training(attacked, histories)
 
 
 def _placed(role: str, *tables: pd.DataFrame) -> dict[networks.Place, pd.DataFrame]:

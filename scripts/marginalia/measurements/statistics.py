@@ -1,4 +1,10 @@
-"""Averages of measurements with the standard error of mickisch2020, and their spread over seeds."""
+"""Averages of measurements with their standard error and standard deviation, and their spread over seeds.
+
+The formula of the standard error in section 3 of mickisch2020 is ambiguous: its text leaves open how far the
+root goes. sqrt(sum (d - average)^2) / n is a standard error, sqrt(sum (d - average)^2 / n) a standard
+deviation. Appendix A, where it is greater for fewer images, speaks for the first, and observation 3, where it
+stands for an empirical variance, for the second. Tables of averages have both; figures show the first.
+"""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -10,6 +16,7 @@ SUMMARY = [
     "quantity",
     "mean",
     "standard_error",
+    "standard_deviation",
     "seed_minimum",
     "seed_maximum",
     "seeds",
@@ -38,15 +45,6 @@ def accuracy_percent(measurements: pd.DataFrame, split: str = "test") -> pd.Seri
     return 100 * images.groupby(["epoch", "seed"])["correct"].mean().groupby(level="epoch").mean()
 
 
-def standard_error(values: pd.Series | np.ndarray) -> float:
-    """sqrt(sum (d - average)^2) / n: the population's standard deviation over sqrt(n).
-
-    Section 3 of mickisch2020 defines it so. NaN for no values, 0 for one.
-    """
-    values = np.asarray(values, dtype=np.float64)
-    return float(values.std() / np.sqrt(values.size)) if values.size else float("nan")
-
-
 def summarize(
     measurements: pd.DataFrame,
     quantity: str,
@@ -64,14 +62,15 @@ def summarize(
         by: the column of the groups, such as ``split``.
         values: the groups, in order. A group without images has a row too: its average is NaN, ``images`` 0.
         what: the noun of the error message.
-        statistic: "mean", or "min" for the least value of each seed, which has no standard error.
+        statistic: "mean", or "min" for the least value of each seed, which has neither error nor deviation.
 
     Returns:
-        epoch, `by`, quantity, mean and standard_error (each averaged over seeds), seed_minimum and
-        seed_maximum (of the seeds' means or minima), seeds (that have images in the group), and, all seeds
-        together, images (distinct ones), not_found and capped (those among them with a margin that was not
-        found, or is the cap of its estimator; of a minimum, all images of the seeds whose minimum is the
-        cap).
+        epoch, `by`, quantity, mean, standard_error and standard_deviation over images (each averaged over
+        seeds), seed_minimum and seed_maximum (of the seeds' means or minima), seeds (that have images in the
+        group), and, all seeds together, images (distinct ones), not_found and capped (those among them with
+        a margin that was not found, or is the cap of its estimator; of a minimum, all images of the seeds
+        whose minimum is the cap). The deviation, sqrt(sum (value - mean)^2 / n), is that of the n values
+        themselves; the error is the deviation over sqrt(n).
 
     Raises:
         ValueError: there is nothing to average.
@@ -95,22 +94,30 @@ def summarize(
         return np.bincount(each, minlength=np.prod(shape)).reshape(shape)
 
     measured, at_cap = images(found | ~found), images(capped)
+    count = sums(found)
     with np.errstate(invalid="ignore"):
-        of_seeds = sums(found, value[found]) / sums(found)
-        deviation = value - of_seeds.ravel()[cell]
-        errors = np.sqrt(sums(found, deviation[found] ** 2)) / sums(found)
+        of_seeds = sums(found, value[found]) / count
+        squares = (value - of_seeds.ravel()[cell]) ** 2
+        deviations = np.sqrt(sums(found, squares[found]) / count)
+        errors = deviations / np.sqrt(count)
     if statistic == "min":
         least = np.full(np.prod(shape), np.inf)
         np.minimum.at(least, cell[found], value[found])
         at_cap = np.where(sums(capped & (value == least[cell])) > 0, measured, 0)
-        of_seeds, errors = np.where(sums(found) > 0, least.reshape(shape), np.nan), np.full(shape, np.nan)
-    over = pd.DataFrame(of_seeds.reshape(-1, len(seeds)))
+        of_seeds = np.where(count > 0, least.reshape(shape), np.nan)
+        errors = deviations = np.full(shape, np.nan)
+
+    def by_seed(numbers: np.ndarray) -> pd.DataFrame:
+        return pd.DataFrame(numbers.reshape(-1, len(seeds)))
+
+    over = by_seed(of_seeds)
     summary = {
         "epoch": np.repeat(epochs, len(values)),
         by: list(values) * len(epochs),
         "quantity": quantity,
         "mean": over.mean(axis=1),
-        "standard_error": pd.DataFrame(errors.reshape(-1, len(seeds))).mean(axis=1),
+        "standard_error": by_seed(errors).mean(axis=1),
+        "standard_deviation": by_seed(deviations).mean(axis=1),
         "seed_minimum": over.min(axis=1),
         "seed_maximum": over.max(axis=1),
         "seeds": (measured > 0).sum(-1).ravel(),
@@ -123,14 +130,15 @@ def summarize(
 
 def summarize_errors(history: pd.DataFrame) -> pd.DataFrame:
     """The errors of a history in percent, as :func:`summarize_history` has them."""
-    percent = history.assign(error_percent=100 * history["error"].astype(np.float64))
+    percent = history.assign(error_percent=100 * history["error"])
     return summarize_history(percent, "error_percent")
 
 
 def summarize_history(history: pd.DataFrame, quantity: str) -> pd.DataFrame:
     """One column of a history, averaged over seeds, in the columns of :func:`summarize`.
 
-    A history holds averages of whole splits: they have no standard error, and ``images`` is unknown.
+    A history holds averages of whole splits: they have neither error nor deviation, and ``images`` is
+    unknown.
     """
     over = history.groupby(["epoch", "split"])[quantity]
     table = over.agg(mean="mean", seed_minimum="min", seed_maximum="max", seeds="count")
@@ -138,6 +146,7 @@ def summarize_history(history: pd.DataFrame, quantity: str) -> pd.DataFrame:
     return table.assign(
         quantity=quantity,
         standard_error=np.nan,
+        standard_deviation=np.nan,
         images=pd.array([pd.NA] * len(table), dtype="Int64"),
         not_found=0,
         capped=0,

@@ -1,8 +1,8 @@
 """Tables 1 and 2 of wu2019 (Wu and Yu 2019, "Understanding adversarial robustness: the trade-off between
 minimum and average margin", section 5.3): accuracy under attack, and the average margin, by training method.
 
-Beside each published number stand two of ours: one by the paper's protocol ("ours"), and one by an attack
-that masked gradients do not stop ("audited").
+Beside each published number stand two of ours: one by the kind of attack that the paper uses, PGD, in as many
+steps as were configured ("ours"), and one by an attack that masked gradients do not stop ("audited").
 
 ``rows`` says what the rows are, in order: ``{"key": KEY, "data": "mnist" or "cifar", "model": ..., "method":
 ...}`` for a network of the paper (keys of ``MODELS`` and ``METHODS``), or ``{"key": KEY, "data": ...,
@@ -18,15 +18,16 @@ where there is none), published, and
 
 - ours, ours_standard_error, images, seeds, ours_seed_minimum, ours_seed_maximum,
 - audited, audited_standard_error, audited_images (for the average margin: those found),
-- capped (for the average margin: images whose margin by our protocol is the cap of its estimator),
-- chance_percent, the accuracy of guessing.
+- capped (for the average margin: images whose sampled bound is the cap of its estimator),
+- chance_percent, the accuracy of guessing,
+- pgd_steps, pgd_step_size, of the attack (the paper: 1000 of 0.01).
 
 Distances are l2, in pixel units with pixels in [0, 1]. Several seeds are averaged; images are those of all
 seeds, and missing where a history says only that it was the whole split. The quantities:
 
 - clean_accuracy_percent, of the whole test split,
-- robust_accuracy_percent: ours, correct under the paper's PGD with radius eps; audited, correct under PGD and
-  not within eps of an image of another class that the minimum-norm attack finds,
+- robust_accuracy_percent: ours, correct under PGD with radius eps; audited, correct under PGD and not
+  within eps of an image of another class that the minimum-norm attack finds,
 - average_margin, of abs(m): ours, the lower bound of theorem 3; audited, the distance that the minimum-norm
   attack finds, an upper bound,
 - average_signed_margin, of m, which is negative where the network is wrong (the workshop version's average),
@@ -40,7 +41,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from marginalia.measurements import provenance
+from marginalia.measurements import provenance, robustness
 from marginalia.measurements.statistics import cap, check_epochs, summarize, summarize_history
 from marginalia.measurements.stored import MEASUREMENT_KEYS
 from marginalia.tables.form import CAPPED, Block, PaperTable, capped_note, spread
@@ -53,6 +54,7 @@ METHODS = {
     "standard": "Std",
     "lcr": "LCR",
     "amr": "AMR",
+    "amr_public": "AMR hinge",
     "deep_defense": "DD",
     "adversarial": "Adv",
     "mmr": "MMR",
@@ -74,6 +76,7 @@ COLUMNS = [
     *("data", "data_role", "model", "method", "run", "external", "quantity", "eps", "published"),
     *("ours", "ours_standard_error", "audited", "audited_standard_error", "images", "audited_images"),
     *("seeds", "ours_seed_minimum", "ours_seed_maximum", "capped", "chance_percent"),
+    *("pgd_steps", "pgd_step_size"),
 ]
 
 PAPER = (
@@ -81,8 +84,8 @@ PAPER = (
     "only where ours come from the same data. ε and margins: ℓ₂ distances in pixel units, pixels in [0, 1]."
 )
 OURS = (
-    "ours: by the paper's protocol, with the settings above (those not named are the paper's). Clean: the "
-    "whole test split. ε: test images that are classified correctly, and still are after PGD of this radius."
+    "ours: with the settings above (those not named are defaults). Clean: the whole test split. ε: test "
+    "images that are classified correctly, and still are after PGD of this radius{steps}."
 )
 AUDITED = (
     "audited: those of them that a minimum-norm attack, which masked gradients do not stop, cannot bring to "
@@ -93,6 +96,10 @@ INTERVAL = (
     "Avg margin: ours is the sampled Lipschitz bound (theorem 3), which falls as samples are added: a lower "
     "bound with enough of them, with few it can lie above the truth. audited is the distance that the "
     "minimum-norm attack finds, an upper bound, averaged over the images for which it finds one."
+)
+HINGE = (
+    f"{METHODS['amr_public']}: AMR by a hinge on the logits, which the released network fits, in place of "
+    "equation (15). The paper prints one row of AMR, and describes equation (15)."
 )
 
 
@@ -120,7 +127,8 @@ def _table(name: str, rows: Sequence[dict], tables: Tables, margins: bool) -> Pa
     ]
     numbers = pd.DataFrame(ours).merge(published(name).assign(external=False), how="left", on=ROLE)
     numbers = numbers.reindex(columns=COLUMNS)
-    numbers = numbers.astype(dict.fromkeys(["images", "audited_images", "capped"], "Int64"))
+    whole = ["images", "audited_images", "capped", "pgd_steps"]
+    numbers = numbers.astype(dict.fromkeys(whole, "Int64"))
     blocks = [
         Block(f"{DATA[role]} in the paper; here: {', '.join(part['data'].unique())}", _cells(part))
         for role, part in numbers.groupby("data_role", sort=False)
@@ -129,7 +137,9 @@ def _table(name: str, rows: Sequence[dict], tables: Tables, margins: bool) -> Pa
     made_from = " · ".join(provenance.facts(measured, _counted(measured)))
     of_margins = numbers[numbers["quantity"] == MARGIN]
     at_cap = capped_note(of_margins["capped"].sum(), of_margins["images"].sum(), cap(measured))
-    notes = (PAPER, OURS, AUDITED, *([INTERVAL] if margins else []), *at_cap, *_not_found(numbers))
+    hinge = [HINGE] if (numbers["method"] == METHODS["amr_public"]).any() else []
+    notes = (PAPER, OURS.format(steps=_steps(numbers)), AUDITED, *([INTERVAL] if margins else []))
+    notes += (*hinge, *at_cap, *_not_found(numbers))
     return PaperTable(numbers, tuple(blocks), notes, made_from)
 
 
@@ -143,6 +153,7 @@ def _labels(entry: dict, tables: Tables) -> dict[str, object]:
         model, method = MODELS[entry["model"]], METHODS[entry["method"]]
     data = {"data": provenance.data([measured]), "data_role": entry["data"]}
     data["chance_percent"] = provenance.chance_percent(measured)
+    data["pgd_steps"], data["pgd_step_size"] = robustness.pgd(measured)
     return data | {"model": model, "method": method, "run": run, "external": external}
 
 
@@ -151,22 +162,19 @@ def _numbers(key: str, tables: Tables, margins: bool) -> Iterator[dict[str, obje
     attacked = tables[f"robustness_{key}"]
     distance = attacked["minimum_norm"]
     found = _average(attacked, distance)
-    named = [column.removeprefix("robust_") for column in attacked if column.startswith("robust_")]
-    radii = {float(eps): eps for eps in sorted(named, key=float)}
+    flags = {eps: robustness.at_radius(attacked, eps) for eps in robustness.radii(attacked)}
 
     yield _number(CLEAN, _clean(key, tables, found["epoch"]))
-    for eps, name in radii.items():
-        robust = attacked[f"robust_{name}"]
-        audited = robust & ~(distance <= eps)
-        yield _number(ROBUST, _average(attacked, 100.0 * robust), _average(attacked, 100.0 * audited), eps)
+    for eps, each in flags.items():
+        yield _number(ROBUST, _average(attacked, each["ours"]), _average(attacked, each["audited"]), eps)
     if margins:
         measured = tables[f"margins_{key}"]
         bound = measured["lipschitz"]
         average = _average(measured, bound)
         yield _number(MARGIN, average, found) | {"capped": average["capped"]}
         yield _number(SIGNED, _average(measured, bound.where(measured["correct"], -bound)))
-    for eps, name in radii.items():
-        yield _number(MASKED, _average(attacked, 100.0 * attacked[f"masked_{name}"]), eps=eps)
+    for eps, each in flags.items():
+        yield _number(MASKED, _average(attacked, each["masked"]), eps=eps)
     yield {"quantity": NOT_FOUND, "audited": found["not_found"], **found[["images", "seeds"]]}
 
 
@@ -232,6 +240,19 @@ def _counted(measured: Sequence[pd.DataFrame]) -> str:
             how = f"{part['measurement']} ({told})" if told else part["measurement"]
             frames.setdefault(how, []).append(table[table["split"] == "test"])
     return " · ".join(f"{provenance.images(some, 'test images')} by {how}" for how, some in frames.items())
+
+
+def _steps(numbers: pd.DataFrame) -> str:
+    """How many steps PGD took, by data if they differ, and how many the paper's takes."""
+    columns = ["pgd_steps", "pgd_step_size"]
+    used = numbers.dropna(subset=columns).drop_duplicates(["data_role", *columns])
+    told = list(map(robustness.steps_text, used["pgd_steps"], used["pgd_step_size"]))
+    paper = robustness.steps_text(*robustness.PUBLISHED)
+    if set(told) <= {paper}:
+        return f", {paper} as in the paper" if told else ""
+    if len(set(told)) > 1:
+        told = [f"{text} ({DATA[role]})" for text, role in zip(told, used["data_role"], strict=True)]
+    return f", {', '.join(dict.fromkeys(told))}; in the paper {paper}"
 
 
 def _not_found(numbers: pd.DataFrame) -> list[str]:
