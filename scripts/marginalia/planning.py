@@ -574,7 +574,7 @@ def read_json(path: Path) -> dict:
 
 
 def published_numbers(product: Product) -> list[str]:
-    """The CSV with what a paper publishes, where it lies beside the module of its tables; figures draw it too."""
+    """The CSV with what a paper publishes, beside the module of its tables; figures draw it too."""
     file = Path(__file__).parent / "tables" / f"{product.paper}.csv"
     return [str(file)] if file.is_file() else []
 
