@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from marginalia.margins import certified_bound, deepfool, linear_margin, minimum_norm_attack
-from marginalia.margins.certified import _least_differences
+from marginalia.margins.certified import _least_differences, _pooled, _rectified
 from marginalia.margins.chain import layers_in_order
 from marginalia.models import build
 
@@ -92,6 +92,40 @@ def test_stops_at_the_radius():
     bound = certified_bound(model, x, radius=0.05)
     exact = linear_margin(model.fc.weight, model.fc.bias, x)
     assert (bound[exact > 0.06] == 0.05).all()
+
+
+def test_no_boundary_is_nearer_than_the_radius():
+    model, x = network("mnist_lr", (1, 7, 7), 3), pixels(4, 1, 7, 7)
+    torch.nn.init.zeros_(model.fc.weight)
+    assert certified_bound(model, x, radius=3.0).tolist() == [3.0] * 4
+    assert certified_bound(model, x[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize("halvings", [1, 3])
+def test_bisection_ends_within_its_last_interval(halvings):
+    model, x = network("mnist_lr", (1, 7, 7), 10), pixels(50, 1, 7, 7)
+    exact = linear_margin(model.fc.weight, model.fc.bias, x)
+    ratio = certified_bound(model, x, radius=100.0, halvings=halvings) / (1.02 * exact)  # of DeepFool's
+    torch.testing.assert_close(ratio, torch.full((50,), 1 - 2.0**-halvings), rtol=1e-3, atol=0)
+
+
+def test_relu_lies_between_the_lines_of_least_area_and_the_chord():
+    low, high = torch.tensor([[-1.0, -3.0, 1.0, -2.0]]), torch.tensor([[3.0, 1.0, 2.0, -1.0]])
+    back = _rectified(low, high)
+    slopes, constant = back(torch.ones(1, 1, 4))
+    assert slopes.tolist() == [[[1, 0, 1, 0]]] and constant.tolist() == [[0]]
+    slopes, constant = back(-torch.ones(1, 1, 4))
+    assert slopes.tolist() == [[[-0.75, -0.25, -1, 0]]] and constant.tolist() == [[-0.75 - 0.75]]
+
+
+def test_a_maximum_is_one_of_its_inputs_where_that_is_certain_and_else_below_the_greatest_bound():
+    low = torch.tensor([[[[4.0, 0, 1, 0], [0, 1, 0, 2]]]])  # in the first window 4 is above all others
+    high = torch.tensor([[[[5.0, 1, 3, 0], [4, 2, 0, 6]]]])
+    back = _pooled(nn.MaxPool2d(2), low, high)
+    slopes, constant = back(torch.tensor([[[[[2.0, 3.0]]]]]))
+    assert slopes.tolist() == [[[[[2, 0, 0, 0], [0, 0, 0, 3]]]]] and constant.tolist() == [[0]]
+    slopes, constant = back(-torch.tensor([[[[[2.0, 3.0]]]]]))
+    assert slopes.tolist() == [[[[[-2, 0, 0, 0], [0, 0, 0, 0]]]]] and constant.tolist() == [[-18]]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from torch import nn
 
 from marginalia.dct import diagonal_subspaces
 from marginalia.margins import deepfool, linear_margin
+from marginalia.margins.deepfool import _Search
 from marginalia.models import build
 
 INF = float("inf")
@@ -191,6 +192,29 @@ def test_candidates_limit_the_classes_that_are_aimed_at():
     assert (two.distance >= 0.999 * deepfool(model, x).distance).all()
 
 
+def test_more_candidates_than_classes_are_all_of_them():
+    model, x = small_cnn(), pixels(20, 1, 16, 16)
+    assert torch.equal(deepfool(model, x, candidates=100).distance, deepfool(model, x).distance)
+
+
+def test_gives_up_after_the_steps_that_it_may_take():
+    model, x = small_cnn(), pixels(60, 1, 16, 16)
+    free = deepfool(model, x)
+    assert free.steps.max() > 2
+    for most in (1, 2):
+        result = deepfool(model, x, max_steps=most)
+        assert torch.equal(result.found, free.steps <= most)
+        assert torch.equal(result.steps, free.steps.clamp(max=most))
+
+
+def test_without_overshoot_it_ends_on_the_boundary():
+    model, x = linear(), pixels(50, 1, 7, 7)
+    result = deepfool(model, x, overshoot=0)
+    exact = linear_margin(model.fc.weight, model.fc.bias, x)
+    assert result.found.any()
+    torch.testing.assert_close(result.distance[result.found], exact[result.found], rtol=1e-4, atol=0)
+
+
 def test_no_boundary_is_reported_not_invented():
     result = deepfool(Constant().eval(), pixels(4, 1, 3, 3), noise_retries=3)
     assert not result.found.any() and result.distance.isnan().all() and result.perturbation.isnan().all()
@@ -247,6 +271,28 @@ def test_noise_is_reproducible_and_the_images_own():
     assert torch.equal(first.distance, again.distance) and not torch.equal(first.distance, other.distance)
     torch.testing.assert_close(run(x[7:9], 1).distance, first.distance[7:9])
     assert first.distance.unique().numel() > 10
+
+
+def test_each_try_has_noise_of_its_own_and_starts_from_the_image():
+    model, x = linear(), pixels(100, 1, 7, 7)
+    subspaces = torch.eye(49)[:, :8].T.view(2, 4, 49).mT
+    search = _Search(model, x, 2.0, subspaces, 0.02, 100, 10)
+    again = torch.arange(50, 150)  # of 200
+    with torch.no_grad():
+        search.start()
+        started = search.moved.clone()
+        noise = []
+        for attempt, seed in ((1, 5), (1, 5), (2, 5), (1, 6)):
+            search.restart(again, attempt, 0.3, seed)
+            noise.append(search.base.clone())
+    first, same, later, other = (part[again] for part in noise)
+    assert torch.equal(first, same) and not (first == later).any() and not (first == other).any()
+    assert not (first[:50] == first[50:]).any()  # images 50 to 99 in subspace 0, 0 to 49 in subspace 1
+    assert abs(first.std() / 0.3 - 1) < 0.1 and abs(first.mean()) < 0.03
+    left = torch.cat([torch.arange(50), torch.arange(150, 200)])
+    assert (noise[0][left] == 0).all() and torch.equal(search.moved[left], started[left])
+    assert (search.moved[again] == 0).all() and (search.steps[again] == 0).all()
+    assert (search.steps[left] == 1).all()
 
 
 def test_noisy_point_of_another_class_is_the_crossing():

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from marginalia.dct import diagonal_subspaces
-from marginalia.margins.chain import compile_chain
+from marginalia.margins.chain import compile_chain, first_convolution
 from marginalia.margins.gradients import _by_autograd, _by_layers, footprint, images_at_once, linearize
 from marginalia.margins.subspaces import Subspaces
 from marginalia.models import build
@@ -82,12 +82,20 @@ class Doubled(nn.ReLU):
         return 2 * super().forward(x)
 
 
+def hooked(kind, hook):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 4))
+    getattr(model[1], f"register_{kind}_hook")(hook)
+    return model
+
+
 def test_what_the_chain_does_not_know_goes_through_autograd():
-    hooked = nn.Sequential(nn.Flatten(), nn.Linear(4, 4))
-    hooked[1].register_forward_hook(lambda *arguments: 2 * arguments[2])
     normed = nn.utils.parametrizations.weight_norm(nn.Linear(4, 4))
     for model in (
-        hooked,
+        hooked("forward", lambda layer, inputs, output: 2 * output),
+        hooked("forward_pre", lambda layer, inputs: (2 * inputs[0],)),
+        hooked("full_backward", lambda layer, inputs, outputs: (2 * inputs[0],)),
+        nn.Sequential(nn.Conv2d(1, 1, 3, padding="same"), nn.Flatten()),
+        nn.Sequential(nn.Flatten(2), nn.Flatten(), nn.Linear(4, 4)),
         nn.Sequential(nn.Flatten(), Doubled(), nn.Linear(4, 4)),
         nn.Sequential(nn.Flatten(), nn.Linear(4, 4), nn.Sigmoid()),
         nn.Sequential(nn.Conv2d(1, 1, 3, padding=1, padding_mode="circular"), nn.Flatten()),
@@ -112,6 +120,24 @@ def test_batched_backward_is_silent_and_right(recwarn):
     each = torch.cat([vjp(seed[None]) for seed in seeds])
     torch.testing.assert_close(together, each, rtol=1e-4, atol=1e-5)
     assert not [warning for warning in recwarn if "vmap" in str(warning.message)]
+
+
+@pytest.mark.parametrize(
+    ("first", "known"),
+    [
+        (nn.Conv2d(1, 2, 3), True),
+        (nn.Sequential(nn.Identity(), nn.Conv2d(1, 2, 3)), True),
+        (nn.Sequential(nn.ReLU(), nn.Conv2d(1, 2, 3)), False),
+        (nn.Sequential(nn.Conv2d(1, 2, 3), nn.Sigmoid()), False),
+    ],
+)
+def test_the_first_convolution_is_known_of_a_chain_that_begins_with_it(first, known):
+    model, x = nn.Sequential(first, nn.Flatten(), nn.Linear(8, 3)), torch.rand(5, 1, 4, 4)
+    found = first_convolution(model.eval())
+    assert (found is not None) == known
+    if known:
+        convolution = next(layer for layer in model.modules() if isinstance(layer, nn.Conv2d))
+        torch.testing.assert_close(found(x), convolution(x))
 
 
 def test_footprint_counts_the_outputs_of_all_layers():

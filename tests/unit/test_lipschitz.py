@@ -133,6 +133,20 @@ def test_more_samples_lower_the_bound():
     assert (many <= few * 1.00001).all() and (many < few).any()
 
 
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("name", ["mnist_mlp", "mnist_lr"])
+def test_a_tie_is_no_distance_and_classes_that_never_meet_are_beyond_the_radius(name, wrapped):
+    model = network(name, (2, 2), 2, **({"hidden": 3} if name == "mnist_mlp" else {}))
+    last = [layer for layer in model.modules() if isinstance(layer, nn.Linear)][-1]
+    x = pixels(3, 2, 2)
+    for biases, expected in (((1.0, 1.0), 0.0), ((1.0, 0.0), 2.5)):
+        with torch.no_grad():
+            last.weight.zero_()
+            last.bias.copy_(torch.tensor(biases))
+        bound = lipschitz_bound(Wrapped(model).eval() if wrapped else model, x, radius=2.5, samples=4)
+        assert bound.tolist() == [expected] * 3
+
+
 def test_does_not_depend_on_the_company(monkeypatch):
     model, x = network("plain_cnn", (1, 16, 16), channels=(4, 8), hidden=16), pixels(9, 1, 16, 16)
     whole = lipschitz_bound(model, x, samples=70, generator=seeded())

@@ -1,5 +1,7 @@
 """Training methods: AMR and LCR against direct computations, and what holds for every method."""
 
+import inspect
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -178,20 +180,21 @@ def test_adversarial_training_replaces_the_first_share_of_the_batch(monkeypatch)
     torch.testing.assert_close(found, F.cross_entropy(model(expected), labels))
 
 
-def test_adversarial_training_starts_where_it_is_told(monkeypatch):
+def test_adversarial_training_attacks_as_it_is_told(monkeypatch):
     model = dense().float()
     images, labels = torch.rand(4, 1, 1, 3), torch.tensor([0, 1, 2, 0])
-    starts = []
+    taken = []
 
-    def recorded(model, x, y, *, start, **settings):
-        starts.append(start)
+    def recorded(model, x, y, **settings):
+        taken.append(settings)
         return x
 
     monkeypatch.setattr(pgd_adversarial, "pgd", recorded)
     settings = {"eps": 0.1, "step_size": 0.05}
+    others = {"norm": 2, "steps": 7, "start": "box"}
     pgd_adversarial.loss(model, images, labels, **settings)
-    pgd_adversarial.loss(model, images, labels, start="box", **settings)
-    assert starts == ["ball", "box"]
+    pgd_adversarial.loss(model, images, labels, **others, **settings)
+    assert taken == [settings | {"norm": np.inf, "steps": 10, "start": "ball"}, settings | others]
 
 
 def test_lcr_refuses_a_model_without_weights():
@@ -232,6 +235,38 @@ def test_settings_out_of_range(method, settings, message):
     model = dense()
     with pytest.raises(ValueError, match=message):
         method.loss(model, *batch(model), **settings)
+
+
+def test_defaults_are_those_of_the_papers():
+    def defaults(method):
+        parameters = inspect.signature(method.loss).parameters.values()
+        return {
+            parameter.name: parameter.default
+            for parameter in parameters
+            if parameter.default is not parameter.empty
+        }
+
+    assert defaults(lcr) == {"beta": 1e-3}
+    assert defaults(amr) == {"tau": 10, "lam": 0.1, "beta": 1e-3, "form": "equation15"}
+    assert defaults(mmr) == {
+        "lam": 3,
+        "gamma_b": 0.45,
+        "gamma_d": 0.45,
+        "norm": 2,
+        "closest": 0.06,  # the mean of 0.10 and 0.02
+        "share": 1,
+    }
+    assert defaults(deep_defense) == {
+        "lam": 15,
+        "c": 25,
+        "d": 5,
+        "norm": 2,
+        "max_steps": 5,
+        "overshoot": 0.02,
+        "candidates": None,
+        "less_mean": False,
+    }
+    assert defaults(pgd_adversarial) == {"norm": np.inf, "steps": 10, "share": 0.5, "start": "ball"}
 
 
 SETTINGS = {

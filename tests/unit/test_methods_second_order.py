@@ -191,9 +191,10 @@ def test_mmr_in_parts_and_on_a_share_of_the_batch(monkeypatch):
     parts = mmr.loss(model, images, labels)
     torch.testing.assert_close(parts, whole)
     torch.testing.assert_close(gradients(parts, model), gradients(whole, model))
-    half = mmr.loss(model, images, labels, share=0.5) - F.cross_entropy(model(images), labels)
-    first = mmr.loss(model, images[:3], labels[:3]) - F.cross_entropy(model(images[:3]), labels[:3])
-    torch.testing.assert_close(half, first)
+    for share, count in ((0.5, 3), (0.01, 1), (1.5, 6)):
+        some = mmr.loss(model, images, labels, share=share) - F.cross_entropy(model(images), labels)
+        x, y = images[:count], labels[:count]
+        torch.testing.assert_close(some, mmr.loss(model, x, y) - F.cross_entropy(model(x), y))
 
 
 # Both

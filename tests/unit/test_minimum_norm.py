@@ -1,6 +1,7 @@
 """The minimum-norm attack against exact margins, DeepFool, masked gradients and foolbox."""
 
 import sys
+from math import cos, inf, pi, sqrt
 
 import pytest
 import torch
@@ -10,7 +11,18 @@ from marginalia.attacks import PGD, attack
 from marginalia.dct import diagonal_subspaces
 from marginalia.margins import deepfool, linear_margin, minimum_norm_attack
 from marginalia.margins.gradients import linearize
-from marginalia.margins.minimum_norm import BALL, _Nearest, _penalty_slope, _Search
+from marginalia.margins.minimum_norm import (
+    BALL,
+    DECAY,
+    LAST_RATE,
+    LEAST_GAIN,
+    PATIENCE,
+    STIFFENING,
+    _Nearest,
+    _penalty_slope,
+    _rival,
+    _Search,
+)
 from marginalia.models import build
 
 
@@ -236,6 +248,100 @@ def test_a_penalty_that_gains_nothing_grows():
         patch.setattr(module, "_penalty_slope", recorded)
         search._with_multiplier(60, torch.full_like(exact, 1e-6), False)
     assert seen[0] == 1 and seen[-1] == pytest.approx(1.2**6)
+
+
+GAIN, FAR = 4.0, 6.0
+
+
+class OnALine(nn.Module):
+    """One pixel, class 0 up to 1, then class 1; a third one that is never ahead."""
+
+    def forward(self, x):
+        return torch.cat([0 * x, GAIN * (x - 1), 0 * x - FAR], 1)
+
+
+def visited(descent, known=None):
+    """Where a descent looks, and the search; ``known``: an offset that is known to cross."""
+    search = _Search(OnALine().eval(), torch.zeros(1, 1).double(), torch.tensor([0]), None, None)
+    if known is not None:
+        offset = torch.tensor([[known]]).double()
+        search.best = _Nearest(offset, offset[:, 0], torch.tensor([1]), torch.tensor([0]))
+    places, look = [], search._look
+    search._look = lambda offset: places.append(offset.item()) or look(offset)
+    with torch.no_grad():
+        descent(search)
+    return places
+
+
+@pytest.mark.parametrize("known", [None, 1.25])
+def test_the_descent_in_a_ball_goes_where_its_definition_goes(known):
+    """Pintor et al. 2021, algorithm 1, in numbers, with cosine schedules of the step and of the change."""
+    steps, strides, changes = 12, (0.3, 0.02), (0.2, 0.01)
+    offset = 0.0
+    best = known or inf
+    radius, expected = best, []
+    for index in range(steps):
+        expected.append(offset)
+        if offset > 1:
+            best = min(best, offset)
+        share = (1 + cos(pi * index / steps)) / 2
+        stride, change = (last + (first - last) * share for first, last in (strides, changes))
+        if offset > 1:
+            radius = min(radius, best) * (1 - change)
+        else:
+            radius = (radius if best < inf else offset + (1 - offset)) * (1 + change)
+        offset = min(offset + (stride * radius if best < inf else radius), radius)
+    expected.append(offset)
+    found = visited(lambda search: search._in_ball(search.none.offset, steps, strides, changes), known)
+    assert found == pytest.approx(expected, rel=1e-9)
+    assert 3 < sum(place > 1 for place in found) < 12
+
+
+def slope_of_penalty(*numbers):
+    return _penalty_slope(*torch.tensor(numbers, dtype=torch.float64)).item()
+
+
+@pytest.mark.parametrize("rate", [0.05, 1e-4])  # crosses, and does not
+@pytest.mark.parametrize("whole", [False, True])
+def test_the_descent_with_a_multiplier_goes_where_its_definition_goes(whole, rate):
+    """Rony et al. 2021, algorithm 1, in numbers."""
+    steps = 40
+    offset = momentum = 0.0
+    square = multiplier = stiffness = 1.0
+    first, gains, expected = inf, [], []
+    for index in range(steps):
+        expected.append(offset)
+        gap = GAIN * (offset - 1)
+        crossed = gap > 0
+        first = min(first, index) if crossed else first
+        spread = max(gap, 0) + FAR
+        excess = -gap / spread
+        gains.append(excess)
+        if (index + 1) % PATIENCE == 0 and first == inf:
+            stiffness *= STIFFENING if excess >= LEAST_GAIN * gains[max(0, index - PATIENCE)] else 1
+        if index:
+            multiplier = DECAY * multiplier + (1 - DECAY) * slope_of_penalty(excess, stiffness, multiplier)
+        slope = slope_of_penalty(excess, stiffness, multiplier) / spread
+        gradient = slope * -(GAIN + (excess * GAIN if whole and crossed else 0))
+        if offset:
+            gradient += offset / abs(offset)
+        square = DECAY * square + (1 - DECAY) * gradient**2
+        momentum = DECAY * momentum + gradient / (sqrt(square) + 1e-8)
+        since = 0 if first == inf else (index - first) / (steps - first)
+        offset -= momentum * rate * LAST_RATE**since
+    expected.append(offset)
+    rates = torch.full((1,), rate, dtype=torch.float64)
+    found = visited(lambda search: search._with_multiplier(steps, rates, whole))
+    assert found == pytest.approx(expected, rel=1e-6)
+    assert (max(found) > 1) == (rate > 1e-3) == (stiffness == 1)
+
+
+def test_what_rounding_could_add_is_no_crossing():
+    logits = torch.tensor([[5.0, 5.0, 1.0], [-8.0, -8.0, -9.0], [1.0, 2.0, 3.0]], dtype=torch.float64)
+    rival, gap = _rival(logits, torch.tensor([0, 1, 0]))
+    assert rival.tolist() == [1, 0, 2]
+    rounding = 16 * 2.0**-52 * torch.tensor([5.0, 9.0, 3.0], dtype=torch.float64)
+    torch.testing.assert_close(gap - torch.tensor([0.0, 0.0, 2.0]).double(), -rounding, rtol=0.1, atol=0)
 
 
 class Stripes(nn.Module):

@@ -86,6 +86,38 @@ def test_a_start_from_the_box_is_on_the_way_to_a_uniform_point(norm):
     assert start.min() >= 0 and start.max() <= 1
 
 
+@NORMS
+def test_a_start_from_another_box_fills_it(norm):
+    model, x, y = problem(count=20)
+    settings = {"eps": 100.0, "norm": norm, "steps": 0, "start": "box", "box": (-1.0, 3.0)}
+    start = pgd(model, x, y, **settings, generator=torch.Generator().manual_seed(1))
+    drawn = torch.rand(x.shape, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(start, 4 * drawn - 1, rtol=0, atol=1e-5)
+
+
+@NORMS
+def test_steps_are_held_in_the_box_that_is_given(norm):
+    model, x, y = problem(count=20)
+    x = 0.3 + 0.4 * x
+    found = pgd(model, x, y, eps=100.0, norm=norm, steps=20, step_size=1.0, box=(0.25, 0.75))
+    assert found.min() == 0.25 and found.max() == 0.75
+
+
+@pytest.mark.parametrize("loss", attacks.LOSSES)
+def test_the_gradient_is_that_of_the_loss(loss):
+    model, x, y = problem(classes=5, name="mnist_mlp", hidden=16, gain=1.0)
+    y[:10] = (y[:10] + 1) % 5  # of wrong images too
+    leaf = x.clone().requires_grad_(True)
+    logits = model(leaf)
+    if loss == "cross_entropy":
+        value = F.cross_entropy(logits, y, reduction="sum")
+    else:
+        own = F.one_hot(y, 5).bool()
+        value = (logits.masked_fill(own, -INF).amax(1) - logits[own]).sum()
+    (expected,) = torch.autograd.grad(value, leaf)
+    torch.testing.assert_close(attacks._loss_gradient(model, x, y, loss), expected, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize("wrong", [{"start": "image"}, {"start": "box", "box": None}])
 def test_a_wrong_start_is_refused(wrong):
     model, x, y = problem(count=2)
