@@ -318,8 +318,8 @@ def _more_robust(
     least = (ENOUGH * published).dropna()
     return Claim(
         claim=f"{figure}-{network}-{better}-{worse}-{attack}",
-        statement=f"{network}: {better} is more robust than {METHODS.get(worse, worse)} at {radii}, by at least "
-        "half as much as published" + (_under(on[0]) if attack == "ours" else ", audited"),
+        statement=f"{network}: {better} is more robust than {METHODS.get(worse, worse)} at {radii}, by at "
+        "least half as much as published" + (_under(on[0]) if attack == "ours" else ", audited"),
         figure=figure,
         published=_listed(published),
         measured=_listed(gain),
