@@ -51,7 +51,7 @@ class PGD:
         loss: ``cross_entropy``, or ``logit_difference``: the greatest other logit less the true one, whose
             gradient does not vanish where the model is certain.
         gradient_floor: least l2 norm that a gradient is divided by, and below which it counts as masked.
-        box: least and greatest pixel, or None.
+        box: least and greatest pixel, or None where pixels have no bounds.
         start: uniform in the ``ball``; or at a point uniform in the ``box``, drawn towards the image until it
             is in the ball, as the tool of wu2019 starts in l2.
 
@@ -125,7 +125,7 @@ def attack(
 
     Args:
         model: any module in eval mode that returns logits ``[N, C]``.
-        x: ``[N, ...]`` with pixels in [0, 1].
+        x: ``[N, ...]`` with pixels in the box, if there is one.
         y: ``[N]``, the true labels.
         generator: source of the random start.
 

@@ -29,7 +29,7 @@ class Pixels:
         return len(self.labels)
 
     def batch(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:
-        """Images ``[B, C, H, W]`` as float32 in [0, 1], and labels ``[B]``."""
+        """Images ``[B, C, H, W]`` as float32, bytes as their 255th part, and labels ``[B]``."""
         images = self.images[index]
         if images.dtype == torch.uint8:
             images = images.float().div_(255)

@@ -16,6 +16,14 @@ from marginalia.files import atomic_write
 
 _WEIGHT_KEYS = ("model_state_dict", "state_dict", "model")
 
+# The names of the "robustness" library (Engstrom et al. 2019): a network beside its input normalization, and
+# both again in the attacker's part.
+_ROBUSTNESS = "module.model."
+_ROBUSTNESS_NORMALIZATION = {
+    "module.normalizer.new_mean": "normalization.mean",
+    "module.normalizer.new_std": "normalization.std",
+}
+
 
 def save(state: dict, path: str | PathLike) -> None:
     """Write a checkpoint, whole or not at all. Equal states give equal files, byte for byte."""
@@ -47,7 +55,9 @@ def external_weights(path: str | PathLike) -> dict[str, Tensor]:
     """The weights in a checkpoint, wherever it was trained: tensors by name, on the CPU.
 
     The file may be one of Marginalia's, a mapping with the weights under ``model_state_dict``,
-    ``state_dict`` or ``model``, or a plain state dictionary.
+    ``state_dict`` or ``model``, or a plain state dictionary. Of a file of the "robustness" library these are
+    the network's by its own names, and its normalization's as ``normalization.mean`` and
+    ``normalization.std``; the attacker's copy is left out.
 
     Raises:
         ValueError: the file is damaged, holds no weights, or some that are NaN or infinite.
@@ -65,7 +75,7 @@ def external_weights(path: str | PathLike) -> dict[str, Tensor]:
             raise ValueError(
                 f"{path}: the tensor {name} has values that are NaN or infinite; allowed: finite ones"
             )
-    return dict(content)
+    return _of_robustness(content) if any(name.startswith(_ROBUSTNESS) for name in content) else dict(content)
 
 
 def load_weights(model: nn.Module, path: str | PathLike) -> nn.Module:
@@ -105,6 +115,19 @@ def checkpoint_file(source: str | PathLike, epoch: int) -> Path:
     """The checkpoint of an epoch: in the folder of its segment, or the file that was trained elsewhere."""
     source = Path(source)
     return source / checkpoint_name(epoch) if source.is_dir() else source
+
+
+def _of_robustness(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The network's weights and its normalization's, as an architecture here has them."""
+    found = {
+        name.removeprefix(_ROBUSTNESS): tensor
+        for name, tensor in weights.items()
+        if name.startswith(_ROBUSTNESS)
+    }
+    for name, own in _ROBUSTNESS_NORMALIZATION.items():
+        if name in weights:
+            found[own] = weights[name].flatten()
+    return found
 
 
 def _is_weight(entry: tuple[object, object]) -> bool:

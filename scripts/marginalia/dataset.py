@@ -14,11 +14,14 @@ from marginalia.files import atomic_write
 from marginalia.stored import store_identity
 
 FACT = "fact_"  # before the names of facts in a file
+BOX = "box"  # the fact that says between which values pixels lie; without it, those of UNIT_BOX
+UNIT_BOX = (0.0, 1.0)
+UNBOUNDED = np.array([-np.inf, np.inf])  # the box of pixels without bounds
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images [N, C, H, W], uint8 (0..255) or float32 (on the scale of [0, 1]), and labels [N], int64."""
+    """Images [N, C, H, W], uint8 (0..255) or float32 (a byte over 255), and labels [N], int64."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -46,7 +49,8 @@ class Dataset:
     `title` names the data as a caption does ("Fashion-MNIST"); `note` is what a reader must know about
     them ("stand-in: ...", "JPEG images ..."), or "". Label k is the class `classes[k]`. `facts` are arrays
     that the source or a view knows about the data and an estimator may ask for by name, such as the rotation
-    of a synthetic set; views keep them.
+    of a synthetic set; views keep them. The fact "box" is the least and the greatest pixel where these are
+    not 0 and 1 (`UNBOUNDED` where there are none): what is sought among images is sought between them.
     """
 
     name: str
@@ -66,6 +70,14 @@ class Dataset:
         for split in (self.train, self.test):
             if not np.isin(split.labels, np.arange(len(self.classes))).all():
                 raise ValueError(f"{self.name}: a label is outside of 0..{len(self.classes) - 1}")
+        if BOX in self.facts and np.shape(self.facts[BOX]) != (2,):
+            raise ValueError(f"{self.name}: the box is {self.facts[BOX]}; allowed: [least, greatest] pixel")
+
+    @property
+    def box(self) -> tuple[float, float] | None:
+        """The least and the greatest value that a pixel may have; None where it may have any."""
+        least, greatest = np.asarray(self.facts.get(BOX, UNIT_BOX), float).tolist()
+        return (least, greatest) if np.isfinite([least, greatest]).all() else None
 
     @property
     def shape(self) -> tuple[int, int, int]:

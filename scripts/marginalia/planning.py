@@ -34,7 +34,7 @@ from marginalia.products import (
 )
 from marginalia.stored import saved_identity as saved_identity_of_data
 
-SCHEDULE_ENDS = ("triangular", "step_at_end")  # schedules that depend on where the run ends
+SCHEDULE_ENDS = ("linear", "triangular", "step_at_end")  # schedules that depend on where the run ends
 TO_BE_TRAINED = "to be trained anew"  # in place of the digest of weights
 NO_RECIPE = ("view", "epochs", "segment", "checkpoints", "seeds", "measurements")
 
@@ -138,7 +138,7 @@ class Plan:
         except (ValueError, TypeError, OSError) as error:
             raise ConfigurationError(f"datasets.{dataset}: {error}") from error
         if "path" in own:  # where a folder lies does not matter, but captions call images by its name
-            own = {"title": Path(own["path"]).name, **without(own, ["path"])}
+            own = {"title": Path(own["path"]).name, **without(own, ["path", "classes"])}
         return {
             "source": name,
             "settings": _filled("sources", name, own),

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/bench.py                     every row
     python tests/benchmarks/bench.py --rows deepfool pgd    some of them
-    python tests/benchmarks/bench.py --data mnist.npz --checkpoint mnist_cnn=FILE
+    python tests/benchmarks/bench.py --data mnist.npz --colour cifar10.npz --checkpoint mnist_cnn=FILE
 
 Ours and the peer's calls alternate in this process; the ratio is that of the medians, after one warm-up.
 Where the peer is a plain loop, it does a part of the images (--loop-images) and its time is scaled up: its
@@ -10,9 +10,10 @@ images are independent of each other. The share of the peak is the operations th
 (multiplications and additions of matrix products and convolutions) over its time and over the rate of the
 fastest of some large matrix products and convolutions.
 
-Without --data, it measures on the MNIST images in the package; without --checkpoint, networks are trained for
-a few epochs first. Peers get what makes them fastest: frozen parameters, and their own defaults where these
-compute less. They are optional packages: foolbox and torchvision.
+Without --data, it measures on the MNIST images in the package, and without --colour on crops of photographs;
+without --checkpoint, networks are trained for a few epochs first. Peers get what makes them fastest: frozen
+parameters, and their own defaults where these compute less. They are optional packages: foolbox and
+torchvision.
 """
 
 import argparse

@@ -15,8 +15,7 @@ from torch import Tensor, nn
 
 from marginalia.attacks import pgd
 from marginalia.batches import Pixels
-from marginalia.dct import diagonal_subspaces
-from marginalia.margins import deepfool, lipschitz_bound
+from marginalia.margins import DctBlocks, deepfool, lipschitz_bound
 from marginalia.training import Recipe, Trainer, evaluate
 
 
@@ -58,15 +57,26 @@ def deepfool_foolbox(setting: Setting) -> Row:
 
 
 def deepfool_subspaces(setting: Setting) -> Row:
-    model, x = setting.networks("lenet"), setting.images[:100]
-    subspaces = diagonal_subspaces((1, 28, 28)).to(setting.device)
+    return _subspaces(setting, "lenet", images=100, step=1, least=(40, 200))
+
+
+def deepfool_residual(setting: Setting) -> Row:
+    # What both do is bounded by the convolutions, of which an image alone has enough for half the peak.
+    colour = replace(setting.colour(), loop_images=setting.loop_images)
+    return _subspaces(colour, "resnet20", images=20, step=2, least=(3, 20))
+
+
+def _subspaces(setting: Setting, name: str, images: int, step: int, least: tuple[float, float]) -> Row:
+    model, x = setting.networks(name), setting.images[:images]
+    subspaces = DctBlocks(setting.dataset.shape, 8, step)
+    bases = subspaces.bases().to(setting.device)
     few = x[: setting.loop_images]
     return Row(
-        work=f"deepfool in {len(subspaces)} DCT subspaces, LeNet, {len(x)} images",
+        work=f"deepfool in {len(subspaces)} DCT subspaces, {name}, {len(x)} images",
         peer="one image and class at a time",
-        least=(40, 200),
+        least=least,
         ours=lambda: deepfool(model, x, subspaces=subspaces).distance,
-        theirs=lambda: peers.subspace_deepfool(model, few, subspaces),
+        theirs=lambda: peers.subspace_deepfool(model, few, bases),
         compare=lambda ours, theirs: _distances(ours[:, : len(few)].flatten(), theirs.flatten()),
         share=len(few) / len(x),
     )
@@ -186,6 +196,7 @@ def _ratio(what: str, ours: Tensor, theirs: Tensor) -> str:
 ROWS: dict[str, Callable[[Setting], Row]] = {
     "deepfool": deepfool_foolbox,
     "subspaces": deepfool_subspaces,
+    "subspaces-resnet": deepfool_residual,
     "lipschitz-cnn": lipschitz_cnn,
     "lipschitz-mlp": lipschitz_mlp,
     "pgd": pgd_foolbox,

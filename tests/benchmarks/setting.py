@@ -1,8 +1,8 @@
-"""What the programs of this folder measure on: a data set, networks, a device; from options or embedded."""
+"""What the programs of this folder measure on: data sets, networks, a device; from options or embedded."""
 
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from marginalia.batches import Pixels
 from marginalia.checkpoints import load_weights
 from marginalia.dataset import Dataset
-from marginalia.models import build
+from marginalia.models import build, fit
 
 IMAGES = 1000
 
@@ -27,6 +27,7 @@ class Setting:
     dataset: Dataset
     networks: Callable[[str], nn.Module]
     device: torch.device
+    colour: Callable[[], "Setting"] | None = None  # the same for colour images
     loop_images: int = 2  # how many a plain loop does
 
 
@@ -39,6 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="a dataset as the pipeline stores it (.npz); default: the MNIST in the package",
     )
+    parser.add_argument("--colour", type=Path, help="likewise, of colour images, in place of photographs")
     parser.add_argument(
         "--checkpoint",
         action="append",
@@ -59,12 +61,26 @@ def prepare(options: argparse.Namespace) -> Setting:
         from marginalia.sources.embedded import read
 
         dataset = read(name="mnist")
+
+    @cache
+    def colour() -> Setting:
+        if options.colour:
+            return _setting(Dataset.load(options.colour), options, device)
+        from marginalia.sources.photographs import read
+
+        return _setting(read(), options, device)
+
+    return replace(_setting(dataset, options, device), colour=colour)
+
+
+def _setting(dataset: Dataset, options: argparse.Namespace, device: torch.device) -> Setting:
     checkpoints = dict(pair.split("=", 1) for pair in options.checkpoint)
 
     @cache
     def networks(name: str) -> nn.Module:
         if name in checkpoints:
-            model = load_weights(build(name), checkpoints[name]).to(device)
+            model = build(name, dataset.shape, len(dataset.classes))
+            model = load_weights(model, checkpoints[name]).to(device)
         else:
             model = train_network(name, dataset, device, options.epochs)
         return model.requires_grad_(False)  # what a peer would compute and nobody reads
@@ -76,8 +92,9 @@ def prepare(options: argparse.Namespace) -> Setting:
 def train_network(name: str, dataset: Dataset, device: torch.device, epochs: int) -> nn.Module:
     """A network of that architecture, trained for a few epochs on the dataset."""
     torch.manual_seed(0)
-    model = build(name, tuple(dataset.train.images.shape[1:]), len(dataset.classes)).to(device)
+    model = build(name, dataset.shape, len(dataset.classes)).to(device)
     pixels = Pixels(dataset.train, device)
+    fit(model, lambda: (images for images, _ in pixels.in_order()))
     for _ in range(epochs):
         peers.train_epoch(model, pixels.shuffled(64), learning_rate=0.02)
     return model.eval()

@@ -99,3 +99,49 @@ def test_digest_of_weights_is_that_of_names_types_shapes_and_values(model, saved
         weights | {"count": torch.tensor(3)},
     ]
     assert len({digest, *map(weights_digest, others)}) == len(others) + 1
+
+
+@pytest.fixture(scope="module")
+def robust():
+    """torchvision's ResNet-50, and what the "robustness" library's file of it holds."""
+    models = pytest.importorskip("torchvision.models", reason="torchvision is not installed")
+    torch.manual_seed(0)
+    network = models.resnet50(num_classes=5)
+    statistics = {"new_mean": torch.tensor([0.4, 0.5, 0.6]), "new_std": torch.tensor([0.2, 0.3, 0.25])}
+    copy = {name: value + 1 for name, value in network.state_dict().items()}
+    content = {f"module.normalizer.{name}": value.view(3, 1, 1) for name, value in statistics.items()}
+    content |= {f"module.model.{name}": value for name, value in network.state_dict().items()}
+    content |= {
+        f"module.attacker.normalize.{name}": value.view(3, 1, 1) for name, value in statistics.items()
+    }
+    content |= {f"module.attacker.model.{name}": value for name, value in copy.items()}
+    return network.eval(), statistics, content
+
+
+@pytest.mark.parametrize("key", ["model", "state_dict"])
+def test_a_checkpoint_of_the_robustness_library_is_loaded(robust, tmp_path, key):
+    network, statistics, content = robust
+    file = tmp_path / "imagenet_l2_3_0.pt"
+    torch.save({key: content, "epoch": 104, "optimizer": {"state": {}}}, file)
+    model = load_weights(build("resnet50_imagenet", (3, 64, 64), 5), file)
+    x = torch.rand(2, 3, 64, 64)
+    mean, std = (value.view(3, 1, 1) for value in statistics.values())
+    torch.testing.assert_close(model(x), network((x - mean) / std))
+
+
+def test_torchvisions_own_weights_come_without_statistics(robust, tmp_path):
+    network, _, _ = robust
+    torch.save(network.state_dict(), tmp_path / "resnet50-0676ba61.pth")
+    model = load_weights(build("resnet50_imagenet", (3, 64, 64), 5), tmp_path / "resnet50-0676ba61.pth")
+    assert model.normalization.mean.tolist() == pytest.approx([0.485, 0.456, 0.406])
+    x = torch.rand(2, 3, 64, 64)
+    mean, std = (value.view(3, 1, 1) for value in (model.normalization.mean, model.normalization.std))
+    torch.testing.assert_close(model(x), network((x - mean) / std))
+
+
+def test_other_networks_do_not_do_without_statistics(tmp_path):
+    model = build("lenet")
+    weights = {name: value for name, value in model.state_dict().items() if "normalization" not in name}
+    torch.save(weights, tmp_path / "a.pt")
+    with pytest.raises(ValueError, match=r"(?s)does not fit the architecture: .*normalization.mean"):
+        load_weights(model, tmp_path / "a.pt")

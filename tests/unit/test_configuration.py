@@ -20,7 +20,7 @@ from marginalia.configuration import (
 )
 
 ROOT = Path(__file__).parents[2]
-PAPERS = ("mickisch2020", "wu2019")
+PAPERS = ("mickisch2020", "ortiz2020", "wu2019")
 
 
 def read(name: str) -> dict:

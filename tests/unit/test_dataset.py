@@ -66,20 +66,35 @@ def test_the_sum_is_of_pixels_and_labels():
 
 
 def test_facts_are_saved_and_are_part_of_the_sum(tmp_path):
-    turned = replace(dataset(), facts={"rotation": np.eye(12, dtype=np.float32), "box": np.array([-0.5, 2])})
+    turned = replace(
+        dataset(), facts={"rotation": np.eye(12, dtype=np.float32), "centre": np.array([-0.5, 2])}
+    )
     turned.save(tmp_path / "thing.npz")
     loaded = Dataset.load(tmp_path / "thing.npz")
-    assert set(loaded.facts) == {"rotation", "box"}
+    assert set(loaded.facts) == {"rotation", "centre"}
     for name, fact in turned.facts.items():
         assert loaded.facts[name].dtype == fact.dtype and (loaded.facts[name] == fact).all()
     sums = {
         dataset().sha256,
         turned.sha256,
-        replace(turned, facts={"rotation": turned.facts["box"], "box": turned.facts["rotation"]}).sha256,
-        replace(turned, facts={**turned.facts, "box": np.array([-0.5, 3])}).sha256,
+        replace(
+            turned, facts={"rotation": turned.facts["centre"], "centre": turned.facts["rotation"]}
+        ).sha256,
+        replace(turned, facts={**turned.facts, "centre": np.array([-0.5, 3])}).sha256,
     }
     assert len(sums) == 4
     assert replace(turned, facts=dict(reversed(turned.facts.items()))).sha256 == turned.sha256
+
+
+@pytest.mark.parametrize(("fact", "box"), [(None, (0, 1)), ([-1.5, 2], (-1.5, 2)), ([-np.inf, np.inf], None)])
+def test_pixels_lie_between_0_and_1_unless_the_facts_say_otherwise(tmp_path, fact, box):
+    replace(dataset(), facts={} if fact is None else {"box": np.array(fact)}).save(tmp_path / "thing.npz")
+    assert Dataset.load(tmp_path / "thing.npz").box == box
+
+
+def test_a_box_is_two_numbers():
+    with pytest.raises(ValueError, match=r"thing: the box is .*; allowed: \[least, greatest\] pixel"):
+        replace(dataset(), facts={"box": np.zeros(3)})
 
 
 def test_a_file_says_what_it_was_made_from(tmp_path):

@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from marginalia.dct import diagonal_subspaces
-from marginalia.margins import deepfool, linear_margin
+from marginalia.margins import deepfool, linear_margin, refined
 from marginalia.margins.deepfool import _Search
+from marginalia.margins.subspaces import Bases
 from marginalia.models import build
 
 INF = float("inf")
@@ -275,7 +276,7 @@ def test_noise_is_reproducible_and_the_images_own():
 
 def test_each_try_has_noise_of_its_own_and_starts_from_the_image():
     model, x = linear(), pixels(100, 1, 7, 7)
-    subspaces = torch.eye(49)[:, :8].T.view(2, 4, 49).mT
+    subspaces = Bases(torch.eye(49)[:, :8].T.view(2, 4, 49).mT)
     search = _Search(model, x, 2.0, subspaces, 0.02, 100, 10)
     again = torch.arange(50, 150)  # of 200
     with torch.no_grad():
@@ -333,6 +334,63 @@ def test_frozen():
     result = deepfool(linear(), pixels(2, 1, 7, 7))
     with pytest.raises(AttributeError):
         result.distance = None
+
+
+# Refined margins
+
+
+@NORMS
+def test_refined_margins_of_a_linear_network_are_exact(norm):
+    model, x = linear(), pixels(100, 1, 7, 7)
+    exact = linear_margin(model.fc.weight, model.fc.bias, x, norm=norm)
+    result = deepfool(model, x, norm=norm, overshoot=0.5, refine=True)
+    torch.testing.assert_close(result.distance, exact, rtol=3e-4, atol=1e-5)
+    subspaces = diagonal_subspaces((1, 7, 7), 3, 2)
+    if norm == 2:
+        logits, label = model(x), result.label
+        gaps = logits.gather(1, label[:, None]) - logits
+        found = deepfool(model, x, subspaces=subspaces, refine=True)
+        for basis, distance in zip(subspaces, found.distance, strict=True):
+            normals = (model.fc.weight[label][:, None] - model.fc.weight) @ basis
+            inside = (gaps / normals.norm(dim=2)).nan_to_num(INF).amin(1)
+            torch.testing.assert_close(distance, inside, rtol=3e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("settings", [{}, {"norm": INF}, {"spaces": 4}, {"noise_retries": 2, "max_steps": 1}])
+def test_refined_is_never_above_and_is_of_another_class(settings):
+    model, x = small_cnn(), pixels(60, 1, 16, 16)
+    settings = dict(settings)
+    if settings.pop("spaces", None):
+        settings["subspaces"] = diagonal_subspaces((1, 16, 16), 8, 4)
+
+    def run(refine):
+        return deepfool(model, x, refine=refine, generator=torch.Generator().manual_seed(0), **settings)
+
+    plain, result = run(False), run(True)
+    found = plain.found
+    assert torch.equal(result.found, found) and torch.equal(result.label, plain.label)
+    assert torch.equal(result.steps, plain.steps) and torch.equal(result.retries, plain.retries)
+    assert (result.distance <= plain.distance)[found].all() and result.distance[~found].isnan().all()
+    assert (result.distance < 0.999 * plain.distance)[found].float().mean() > 0.4
+    moved = (x + result.perturbation).flatten(0, -4)
+    target = model(moved).argmax(1).view_as(found)
+    # DeepFool itself may end beyond the boundary by rounding only; what is shortened does not.
+    shorter = found & (result.distance < plain.distance)
+    assert torch.equal(target[shorter], result.target[shorter])
+    assert (target != result.label.expand_as(found))[shorter].all() and (result.target[~found] == -1).all()
+    length = torch.linalg.vector_norm(result.perturbation.flatten(-3), settings.get("norm", 2), dim=-1)
+    torch.testing.assert_close(length, result.distance, equal_nan=True)
+    # A little nearer to the image it is that image's class still.
+    nearer = model((x + 0.999 * result.perturbation).flatten(0, -4)).argmax(1).view_as(found)
+    assert (nearer == result.label.expand_as(found))[found].float().mean() > 0.9
+    again = refined(model, x, plain, norm=settings.get("norm", 2))
+    assert torch.equal(again.distance.nan_to_num(0), result.distance.nan_to_num(0))
+
+
+def test_refined_where_none_is_found():
+    result = deepfool(Constant().eval(), pixels(4, 1, 3, 3), refine=True)
+    assert result.distance.isnan().all() and (result.target == -1).all()
+    assert deepfool(linear(), torch.zeros(0, 1, 7, 7), refine=True).distance.shape == (0,)
 
 
 skew = torch.eye(49)[None, :, :5].clone()

@@ -6,9 +6,10 @@ from torch import nn
 
 from marginalia.dct import diagonal_subspaces
 from marginalia.margins.chain import compile_chain, first_convolution
+from marginalia.margins.folding import folded
 from marginalia.margins.gradients import _by_autograd, _by_layers, footprint, images_at_once, linearize
-from marginalia.margins.subspaces import Subspaces
-from marginalia.models import build
+from marginalia.margins.subspaces import Bases, DctBlocks, Projection
+from marginalia.models import Concatenation, Normalization, Residual, Subsampling, build
 
 
 def conv(*layers):
@@ -30,28 +31,128 @@ CHAINS = {
         nn.Conv2d(2, 17, 3), nn.ReLU(), nn.MaxPool2d(3, stride=2, padding=1, ceil_mode=True)
     ),
     "pool first": lambda: conv(nn.Conv2d(2, 17, 3), nn.MaxPool2d(2), nn.ReLU()),
+    "averages": lambda: conv(
+        nn.Conv2d(2, 17, 3), nn.ReLU(), nn.AvgPool2d(3, 2, padding=1, ceil_mode=True, count_include_pad=False)
+    ),
+    "one average": lambda: nn.Sequential(
+        nn.Conv2d(2, 17, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(17, 4)
+    ),
+    "normalized": lambda: conv(Normalization(2, [0.3, 0.5], [0.2, 0.4]), nn.Conv2d(2, 5, 3), nn.ReLU()),
+    "normalized alone": lambda: conv(Normalization(2, [0.3, 0.5], [0.2, 0.4]), nn.ReLU()),
+    "batch": lambda: conv(nn.BatchNorm2d(2), nn.Conv2d(2, 5, 3, padding=1), nn.BatchNorm2d(5), nn.ReLU()),
+    "batch behind linear": lambda: nn.Sequential(
+        nn.Flatten(), nn.Linear(336, 9), nn.BatchNorm1d(9), nn.ReLU(), nn.Linear(9, 4), nn.BatchNorm1d(4)
+    ),
+    "residual": lambda: conv(
+        nn.Conv2d(2, 6, 3), nn.ReLU(), Residual(nn.Conv2d(6, 6, 3, padding=1)), nn.ReLU(), Residual(nn.ReLU())
+    ),
+    "residual of residuals": lambda: conv(
+        Residual(nn.Sequential(Residual(nn.ReLU(), nn.ReLU()), nn.Conv2d(2, 3, 1)), nn.Conv2d(2, 3, 1))
+    ),
+    "subsampled": lambda: conv(
+        Residual(nn.Conv2d(2, 5, 3, stride=2, padding=1), Subsampling(5, 2)), nn.ReLU()
+    ),
+    "concatenated": lambda: conv(
+        nn.Conv2d(2, 6, 3),
+        Concatenation(nn.Sequential(nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 4, 1))),
+        Concatenation(nn.ReLU()),
+        nn.ReLU(),
+    ),
+    "lenet": lambda: build("lenet", (2, 16, 18), 4),
+    "resnet18": lambda: build("resnet18", (2, 12, 14), 4, width=4),
+    "resnet20": lambda: build("resnet20", (2, 12, 14), 4, width=4),
+    "vgg19": lambda: build("vgg19", (2, 12, 14), 4, width=4),
+    "densenet121": lambda: build("densenet121", (2, 12, 14), 4, growth=4),
+    "torchvision, basic": lambda: torchvision("resnet18"),
+    "torchvision, bottleneck": lambda: torchvision("resnet50"),
 }
+DEEP = ("densenet121", "torchvision, bottleneck")  # in which rounding changes the state of some unit
+NORMALIZED = [
+    name
+    for name in CHAINS
+    if name.startswith(("batch", "concat", "norm", "le", "res", "vgg", "dense", "torchv"))
+]
+
+
+def torchvision(name):
+    models = pytest.importorskip("torchvision.models", reason="torchvision is not installed")
+    model = getattr(models, name)(num_classes=4, width_per_group=64)
+    model.conv1 = nn.Conv2d(2, 64, 7, stride=2, padding=3, bias=False)
+    return model
+
+
+def disturbed(model):
+    """The model with statistics, scales and shifts of its normalizations that are no round numbers."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            for values in (module.running_mean, module.bias.data):
+                values.normal_(std=0.2)
+            for values in (module.running_var, module.weight.data):
+                values.uniform_(0.5, 1.5)
+    return model
 
 
 def setting(name, count=7):
     torch.manual_seed(0)
-    shape = (1, 16, 18) if name == "mnist_cnn" else (2, 16, 18) if name == "cnn" else (2, 12, 14)
+    shape = {"mnist_cnn": (1, 16, 18), "cnn": (2, 16, 18), "lenet": (2, 16, 18)}.get(name, (2, 12, 14))
     model, x = CHAINS[name](), torch.rand(count, *shape, generator=torch.Generator().manual_seed(0))
     model(x)
-    return model.eval(), x, torch.randn(3, count, 4)
+    model, seeds = disturbed(model).eval(), torch.randn(3, count, 4)
+    if name in DEEP:
+        return model.double(), x.double(), seeds.double()
+    return model, x, seeds
 
 
 @pytest.mark.parametrize("at_once", [1, 24, 1000])
 @pytest.mark.parametrize("name", CHAINS)
 def test_chain_equals_autograd(name, at_once, monkeypatch):
     monkeypatch.setattr("marginalia.margins.gradients.CPU_ROWS", at_once)
+    equals_autograd(*setting(name))
+
+
+@pytest.mark.parametrize("name", NORMALIZED)
+def test_folded_network_is_the_same_function_in_fewer_layers(name):
     model, x, seeds = setting(name)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    network = folded(model)
+    logits = model(x)
+    assert (network(x) - logits).abs().max() < 1e-4 * logits.abs().max().clamp(min=1)
+    left = [type(module) for module in network.modules()]
+    if name != "normalized alone":
+        assert Normalization not in left
+    if not name.startswith(("concat", "dense")):
+        assert nn.BatchNorm1d not in left and nn.BatchNorm2d not in left
+    assert not any(module.training for module in network.modules())
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    equals_autograd(network, x, seeds)
+
+
+def test_there_may_be_nothing_to_fold():
+    for model in (CHAINS["cnn"](), CHAINS["residual"](), nn.Sequential(Doubled(), nn.Flatten())):
+        assert folded(model.eval()) is model
+    hooked = CHAINS["batch"]().eval()
+    hooked[1].register_forward_hook(lambda *arguments: None)
+    assert folded(hooked) is hooked
+
+
+def test_batch_statistics_are_not_taken_for_known_ones():
+    model = conv(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3))
+    model(torch.rand(4, 2, 8, 8))
+    assert compile_chain(model) is None and compile_chain(model.eval()) is not None
+    unknown = conv(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3, track_running_stats=False))
+    unknown(torch.rand(4, 2, 8, 8))
+    assert compile_chain(unknown.eval()) is None and folded(unknown)(torch.rand(4, 2, 8, 8)).shape == (4, 4)
+
+
+def equals_autograd(model, x, seeds):
     layers = compile_chain(model)
     assert layers is not None
     logits, vjp = _by_layers(layers, x)
     expected, reference = _by_autograd(model, x)
     torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
+    kept = seeds.clone()
     torch.testing.assert_close(vjp(seeds), reference(seeds), rtol=1e-4, atol=1e-5)
+    assert torch.equal(seeds, kept)
     rows = torch.tensor([5, 0, 3])
     for _ in range(2):  # the second time from what was kept
         torch.testing.assert_close(vjp(seeds[:, rows], rows), reference(seeds)[:, rows], rtol=1e-4, atol=1e-5)
@@ -60,13 +161,16 @@ def test_chain_equals_autograd(name, at_once, monkeypatch):
         )
 
 
-@pytest.mark.parametrize("name", ["dense", "cnn", "stride", "few taps"])
+@pytest.mark.parametrize("name", ["dense", "cnn", "stride", "few taps", "lenet"])
 @pytest.mark.parametrize("slowness", [0, 1e9])  # through the first layer, and round it
-def test_projected_gradients(name, slowness, monkeypatch):
+@pytest.mark.parametrize("implicit", [False, True])
+def test_projected_gradients(name, slowness, implicit, monkeypatch):
     monkeypatch.setattr("marginalia.margins.subspaces.SLOWNESS", slowness)
     model, x, seeds = setting(name)
-    bases = diagonal_subspaces(tuple(x.shape[1:]), 4, 4)
-    subspaces = Subspaces(model, bases, x.shape[1:])
+    model = folded(model)
+    shape = tuple(x.shape[1:])
+    bases = diagonal_subspaces(shape, 4, 4)
+    subspaces = Projection(model, DctBlocks(shape, 4, 4) if implicit else Bases(bases), x.shape[1:])
     assert (subspaces.mapped is not None) == (slowness > 0)
     _, vjp = linearize(model, x)
     full = vjp(seeds).flatten(2)

@@ -169,6 +169,63 @@ def test_rows_that_the_keys_do_not_tell_apart_are_refused(dataset, linear, monke
         measure(linear, known, "own", images=5)
 
 
+def told(model, images, labels, *, scale=1, generator, noise_seed, box):
+    """What is given to the estimator, as its columns."""
+    drawn = generator.initial_seed()
+    least, greatest = box or (-9, 9)
+    return {
+        "drawn": [drawn] * len(labels),
+        "seed": [noise_seed] * len(labels),
+        "width": [scale * (greatest - least)] * len(labels),
+    }
+
+
+def test_an_estimator_may_ask_for_the_box_and_for_a_seed_of_the_whole_measurement(
+    dataset, linear, monkeypatch
+):
+    plugin(monkeypatch, told)
+    monkeypatch.setitem(batches.AT_ONCE, "cpu", 25)
+    table = measure(linear, dataset, "own", splits=["train"], noise_seed=7)
+    assert (table["seed"] == 7).all() and (table["width"] == 1).all()
+    assert table["drawn"].nunique() == 3  # one for each call
+    for box, width in (([-0.5, 2.0], 2.5), ([-np.inf, np.inf], 18)):
+        other = Dataset(**{**vars(dataset), "facts": {"box": np.array(box)}})
+        assert (measure(linear, other, "own", images=3)["width"] == width).all()
+
+
+@pytest.mark.parametrize(
+    ("estimator", "settings", "column"),
+    [
+        ("minimum_norm", {"steps": 20}, "minimum_norm"),
+        ("robustness", {"eps": [0.5], "steps": 5, "search_steps": 20}, "minimum_norm"),
+        ("pgd", {"eps": [0.5, 1.0], "steps": 30, "step_size": 0.1}, "robust_1"),
+    ],
+)
+def test_attacks_are_held_in_the_box_of_the_data(linear, estimator, settings, column):
+    """Pixels are black or white, and can be changed one way only in [0, 1]."""
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 2, (60, 1, 5, 5)).astype(np.float32)
+    split = Split(images, linear(torch.from_numpy(images)).argmax(1).numpy())
+    boxed = Dataset("bits", "bits", "", ("a", "b", "c"), split, split)
+    free = Dataset(**{**vars(boxed), "facts": {"box": np.array([-np.inf, np.inf])}})
+    settings = {"splits": ["test"], **settings}
+    inside, outside = (measure(linear, data, estimator, **settings) for data in (boxed, free))
+    if column == "minimum_norm":
+        exact = linear_margin(linear[1].weight, linear[1].bias, torch.from_numpy(images).flatten(1)).detach()
+        np.testing.assert_allclose(outside[column], exact, rtol=2e-2)
+        assert inside[column].median() > 1.1 * outside[column].median()
+    else:
+        assert inside[column].sum() > outside[column].sum()
+
+
+def test_a_split_without_images_is_not_measured(dataset, linear):
+    none = Split(dataset.train.images[:0], dataset.train.labels[:0])
+    measured_only = Dataset(**{**vars(dataset), "train": none})
+    assert set(measure(linear, measured_only, "predictions")["split"]) == {"test"}
+    with pytest.raises(ValueError, match="noise has no train images"):
+        measure(linear, measured_only, "predictions", splits=["train"])
+
+
 def test_columns_of_different_rows_an_image_are_refused():
     with pytest.raises(ValueError, match="2 and 3 rows an image"):
         rows({"a": np.zeros((4, 2)), "b": np.zeros((4, 3))})

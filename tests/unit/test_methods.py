@@ -180,6 +180,9 @@ def test_adversarial_training_replaces_the_first_share_of_the_batch(monkeypatch)
     torch.testing.assert_close(found, F.cross_entropy(model(expected), labels))
 
 
+USUAL = {"norm": np.inf, "steps": 10, "start": "ball", "box": (0, 1)}  # of PGD in adversarial training
+
+
 def test_adversarial_training_attacks_as_it_is_told(monkeypatch):
     model = dense().float()
     images, labels = torch.rand(4, 1, 1, 3), torch.tensor([0, 1, 2, 0])
@@ -191,10 +194,10 @@ def test_adversarial_training_attacks_as_it_is_told(monkeypatch):
 
     monkeypatch.setattr(pgd_adversarial, "pgd", recorded)
     settings = {"eps": 0.1, "step_size": 0.05}
-    others = {"norm": 2, "steps": 7, "start": "box"}
+    others = {"norm": 2, "steps": 7, "start": "box", "box": None}
     pgd_adversarial.loss(model, images, labels, **settings)
     pgd_adversarial.loss(model, images, labels, **others, **settings)
-    assert taken == [settings | {"norm": np.inf, "steps": 10, "start": "ball"}, settings | others]
+    assert taken == [settings | USUAL, settings | others]
 
 
 def test_lcr_refuses_a_model_without_weights():
@@ -266,7 +269,7 @@ def test_defaults_are_those_of_the_papers():
         "candidates": None,
         "less_mean": False,
     }
-    assert defaults(pgd_adversarial) == {"norm": np.inf, "steps": 10, "share": 0.5, "start": "ball"}
+    assert defaults(pgd_adversarial) == {**USUAL, "share": 0.5}
 
 
 SETTINGS = {

@@ -20,9 +20,10 @@ from marginalia.margins.minimum_norm import (
     STIFFENING,
     _Nearest,
     _penalty_slope,
-    _rival,
     _Search,
 )
+from marginalia.margins.refine import rival_of
+from marginalia.margins.subspaces import Bases
 from marginalia.models import build
 
 
@@ -158,7 +159,7 @@ def linear_in_a_subspace(box=None):
     label = logits.argmax(1)
     lengths = ((model.fc.weight[label][:, None] - model.fc.weight) @ basis).norm(dim=2)
     exact = ((logits.gather(1, label[:, None]) - logits) / lengths).nan_to_num(float("inf")).amin(1)
-    return _Search(model, x, label, basis, box), exact.detach()
+    return _Search(model, x, label, box, Bases(basis[None]), 0), exact.detach()
 
 
 @pytest.mark.parametrize("whole", [False, True])
@@ -216,7 +217,7 @@ def test_what_the_box_would_undo_does_not_count_in_the_descent(edge):
     ):  # class 1 from 0.9 on along the second pixel; the first pulls ten times as hard, outward
         model[0].weight.copy_(torch.tensor([[0.0, 0.0], [outward, 1.0]]))
         model[0].bias.copy_(torch.tensor([0.0, -outward * edge - 0.9]))
-        search = _Search(model, torch.tensor([[edge, 0.5]]), torch.tensor([0]), None, (0, 1))
+        search = _Search(model, torch.tensor([[edge, 0.5]]), torch.tensor([0]), (0, 1))
         search._in_ball(search.none.offset, 4, *BALL)
     assert 0.4 <= search.best.length < 0.45
 
@@ -338,7 +339,7 @@ def test_the_descent_with_a_multiplier_goes_where_its_definition_goes(whole, rat
 
 def test_what_rounding_could_add_is_no_crossing():
     logits = torch.tensor([[5.0, 5.0, 1.0], [-8.0, -8.0, -9.0], [1.0, 2.0, 3.0]], dtype=torch.float64)
-    rival, gap = _rival(logits, torch.tensor([0, 1, 0]))
+    rival, gap = rival_of(logits, torch.tensor([0, 1, 0]))
     assert rival.tolist() == [1, 0, 2]
     rounding = 16 * 2.0**-52 * torch.tensor([5.0, 9.0, 3.0], dtype=torch.float64)
     torch.testing.assert_close(gap - torch.tensor([0.0, 0.0, 2.0]).double(), -rounding, rtol=0.1, atol=0)
@@ -354,7 +355,7 @@ class Stripes(nn.Module):
 
 def test_offsets_are_shortened_to_the_first_boundary():
     x = torch.zeros(1, 4)
-    search = _Search(Stripes().eval(), x, torch.tensor([0]), None, None)
+    search = _Search(Stripes().eval(), x, torch.tensor([0]), None)
     far = torch.tensor([[3.0, 0, 0, 0]])
     found = _Nearest(far, torch.tensor([3.0]), torch.tensor([2]), torch.tensor([7]))
     with torch.no_grad():
@@ -391,7 +392,7 @@ def test_a_crossing_in_the_box_is_found_where_the_box_takes_a_part_of_each_step(
     there = (furthest * start < 0).detach()
     assert there.float().mean() > 0.9
     assert minimum_norm_attack(model, x).found[there].all()
-    search = _Search(model, x, model(x).argmax(1), None, (0, 1))
+    search = _Search(model, x, model(x).argmax(1), (0, 1))
     with torch.no_grad():
         search._in_ball(search.none.offset, 100, *BALL)
     assert search.best.length[there].isfinite().all()

@@ -50,6 +50,24 @@ def test_defaults_are_read_from_the_source():
     assert "generator" not in signature.settings
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "required"),
+    [
+        ("estimators", "pgd", ()),
+        ("estimators", "subspace_margins", ("subspaces",)),
+        ("methods", "pgd_adversarial", ("eps", "step_size")),
+        ("views", "dct_flip", ()),
+        ("views", "low_pass", ("size",)),
+        ("sources", "t1", ()),
+    ],
+)
+def test_what_the_caller_gives_is_no_setting(kind, name, required):
+    signature = plugins.signature(kind, name)
+    assert signature.required == required
+    assert not {"generator", "facts", "box", "noise_seed"} & set(signature.settings)
+    assert set(signature.defaults) == set(signature.settings) - set(required)
+
+
 def test_nothing_heavy_is_imported_to_read_signatures():
     script = (
         "import sys; from marginalia import plugins\n"

@@ -465,3 +465,129 @@ def test_the_digest_of_an_image_folder_that_is_not_there_names_it(folder):
     (folder.path / "test").rename(folder.path / "tests")
     with pytest.raises(ValueError, match=f"there is no folder {folder.path}/test"):
         folder_digest(folder)
+
+
+# A folder that can be measured only, as ImageNet's is
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """Four photographs of three classes, of different sizes, in val/; and a train/ that is not to be read."""
+    for number, (name, size) in enumerate(
+        [("n02/1", (300, 260)), ("n02/2", (256, 400)), ("n05/1", (290, 290)), ("n09/1", (270, 512))]
+    ):
+        file = tmp_path / "ImageNet" / "val" / f"{name}.JPEG"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        drawn = np.random.default_rng(number).integers(256, size=(9, 9, 3), dtype=np.uint8)
+        Image.fromarray(drawn).resize(size).save(file)
+    (tmp_path / "ImageNet" / "train" / "n01").mkdir(parents=True)
+    return SimpleNamespace(path=tmp_path / "ImageNet")
+
+
+def test_a_folder_with_val_alone_is_a_test_split(photographs):
+    dataset = read_folder(photographs, size=224, resize=256)
+    assert dataset.shape == (3, 224, 224) and (len(dataset.train), len(dataset.test)) == (0, 4)
+    assert dataset.classes == ("n02", "n05", "n09") and dataset.test.labels.tolist() == [0, 0, 1, 2]
+    assert "4 JPEG images" in dataset.note and "shorter side resized to 256, middle 224x224" in dataset.note
+    digest = sources.digest("image_folder", path=str(photographs.path))
+    assert digest.keys() == {"test"}
+    (photographs.path / "val" / "n05" / "1.JPEG").unlink()
+    assert sources.digest("image_folder", path=str(photographs.path)) != digest
+
+
+def test_photographs_are_cut_as_for_the_networks_of_torchvision(photographs):
+    transforms = pytest.importorskip("torchvision.transforms")
+    prepare = transforms.Compose(
+        [transforms.Resize(256), transforms.CenterCrop(224), transforms.PILToTensor()]
+    )
+    files = sorted((photographs.path / "val").glob("*/*"))
+    for file, image in zip(files, read_folder(photographs, size=224, resize=256).test.images, strict=True):
+        assert (prepare(Image.open(file)).numpy() == image).all()
+
+
+@pytest.mark.parametrize("settings", [{"resize": 256}, {"resize": 8, "size": 9}])
+def test_photographs_cannot_be_cut_larger_than_they_are(photographs, settings):
+    with pytest.raises(ValueError, match="resize: .* will not do; allowed: at least `size`"):
+        read_folder(photographs, **settings)
+
+
+def test_some_of_the_photographs(photographs):
+    some = read_folder(photographs, size=4, images=2)
+    every = read_folder(photographs, size=4)
+    assert len(some.test) == 2 and "a folder of 2 of 4 JPEG images" in some.note
+    assert read_folder(photographs, size=4, images=2).sha256 == some.sha256
+    assert unique_images(some.test, every.test) == 4
+    assert read_folder(photographs, size=4, images=9).sha256 == every.sha256
+
+
+def test_classes_are_numbered_as_a_file_lists_them(photographs, tmp_path):
+    listed = tmp_path / "LOC_synset_mapping.txt"
+    listed.write_text("n01 tench, Tinca tinca\nn09\nn02 great white\n\nn05 hen\n")
+    dataset = read_folder(photographs, size=4, classes=str(listed))
+    assert dataset.classes == ("tench, Tinca tinca", "n09", "great white", "hen")
+    assert dataset.test.labels.tolist() == [2, 2, 3, 1]
+
+    def digest():
+        return sources.digest("image_folder", path=str(photographs.path), classes=str(listed))
+
+    before = digest()
+    listed.write_text("n01\nn02\nn05\n")
+    assert digest()["test"] == before["test"] and digest() != before
+    with pytest.raises(ValueError, match="n09 is none of the 3 classes that are listed"):
+        read_folder(photographs, size=4, classes=str(listed))
+    listed.write_text("n02\nn05\nn02\n")
+    with pytest.raises(ValueError, match="names a class twice"):
+        read_folder(photographs, size=4, classes=str(listed))
+    with pytest.raises(ValueError, match="classes: there is no file nowhere"):
+        read_folder(photographs, classes="nowhere")
+
+
+# T1
+
+
+def test_t1_is_what_its_definition_says():
+    dataset = sources.read("t1", Path(), epsilon=4, sigma=0.5, train=4000, test=500)
+    rotation = dataset.facts["rotation"]
+    assert dataset.shape == (1, 1, 100) and (len(dataset.train), len(dataset.test)) == (4000, 500)
+    assert dataset.box is None and dataset.classes == ("0", "1")
+    assert dataset.title == "T1(4, 0.5)"
+    assert dataset.note == "synthetic: 4,000 training and 500 test points of 100 dimensions, seed 0"
+    np.testing.assert_allclose(rotation.T @ rotation, np.eye(100), atol=1e-12)
+    assert np.linalg.det(rotation) == pytest.approx(1)
+    for split in (dataset.train, dataset.test):
+        assert split.images.dtype == np.float32
+        turned = split.images.reshape(-1, 100) @ rotation
+        np.testing.assert_allclose(turned[:, 0], 4 * (split.labels - 0.5), atol=1e-5)
+    noise = (dataset.train.images.reshape(-1, 100) @ rotation)[:, 1:]
+    assert abs(dataset.train.labels.mean() - 0.5) < 5 * 0.5 / 4000**0.5
+    assert np.abs(noise.mean(0)).max() < 5 * 0.5 / 4000**0.5
+    assert np.abs(np.cov(noise.T) - 0.25 * np.eye(99)).max() < 6 * 0.25 * (2 / 4000) ** 0.5
+    assert np.abs(np.corrcoef(noise.T, dataset.train.labels)[-1, :-1]).max() < 5 / 4000**0.5
+
+
+def test_t1_is_drawn_by_its_seed(no_network):
+    assert sources.resources("t1", seed=3) == () and sources.digest("t1", seed=3) is None
+    few = {"dimensions": 5, "train": 20, "test": 10}
+    once = sources.read("t1", Path(), **few)
+    assert once.sha256 == sources.read("t1", Path(), **few).sha256
+    other = sources.read("t1", Path(), seed=1, **few)
+    assert np.abs(once.facts["rotation"] - other.facts["rotation"]).max() > 0.1
+    assert not (once.train.images == other.train.images).any()
+
+
+def test_the_rotations_of_t1_favour_no_direction():
+    """Haar: the first direction points everywhere, with a mean square of 1 / D in each coordinate."""
+    first = np.stack(
+        [
+            sources.read("t1", Path(), dimensions=3, train=1, test=1, seed=seed).facts["rotation"][:, 0]
+            for seed in range(300)
+        ]
+    )
+    assert np.abs(first.mean(0)).max() < 0.17  # five standard deviations
+    assert np.abs(first.T @ first / 300 - np.eye(3) / 3).max() < 0.09
+
+
+@pytest.mark.parametrize("wrong", [{"epsilon": 0}, {"sigma": -1}, {"dimensions": 1}, {"train": 0}])
+def test_t1_refuses_what_is_no_such_thing(wrong):
+    with pytest.raises(ValueError, match="^T1 has"):
+        sources.read("t1", Path(), **wrong)

@@ -12,8 +12,9 @@ import torch
 from torch.nn import functional as F
 
 from marginalia import checkpoints
+from marginalia.attacks import pgd
 from marginalia.batches import Pixels
-from marginalia.dataset import Dataset, Split
+from marginalia.dataset import UNBOUNDED, Dataset, Split
 from marginalia.devices import describe
 from marginalia.models import build
 from marginalia.training import (
@@ -28,6 +29,7 @@ from marginalia.training import (
 from marginalia.training.optimizers import SGD, Adam
 
 EVERY = dict(first=0, last=5, keep=frozenset(range(6)), identity="1a", code="2b")
+NO_BOX = {"box": UNBOUNDED}
 ADVERSARIAL = {"eps": 0.1, "steps": 2, "step_size": 0.05}
 
 
@@ -417,13 +419,18 @@ def test_triangular_schedule(done, factor):
     assert learning_rate_factor("constant", done, 10) == learning_rate_factor("constant", done) == 1
 
 
+@pytest.mark.parametrize(("done", "factor"), [(0, 1), (2.5, 0.75), (10, 0)])
+def test_linear_schedule(done, factor):
+    assert learning_rate_factor("linear", done, 10) == pytest.approx(factor)
+
+
 @pytest.mark.parametrize(("done", "factor"), [(0, 1), (6.99, 1), (7, 0.1), (7.5, 0.1), (9.99, 0.1)])
 def test_step_at_the_end(done, factor):
     assert learning_rate_factor("step_at_end", done, 10, epochs=3, factor=0.1) == factor
 
 
 def test_schedules_that_cannot_be_followed_are_refused():
-    with pytest.raises(ValueError, match="no schedule 'cosine': constant, step_at_end, triangular"):
+    with pytest.raises(ValueError, match="no schedule 'cosine': constant, linear, step_at_end, triangular"):
         learning_rate_factor("cosine", 0, 10)
     with pytest.raises(ValueError, match="schedule triangular needs total_epochs"):
         learning_rate_factor("triangular", 0)
@@ -433,6 +440,7 @@ def test_schedules_that_cannot_be_followed_are_refused():
     ("schedule", "settings", "expected"),
     [
         ("triangular", {}, [0, 0.1 * 0.25 / 4 / 0.4, 0.1 * 1.5 / 4 / 0.4]),
+        ("linear", {}, [0.1, 0.1 * (1 - 0.25 / 4), 0.1 * (1 - 1.75 / 4)]),
         ("step_at_end", {"epochs": 3, "factor": 0.5}, [0.1, 0.1, 0.05]),
     ],
 )
@@ -470,6 +478,34 @@ def test_fine_tuning_starts_from_the_weights_of_another_run(tmp_path, recipe, da
     other = replace(tuned, architecture_settings={"hidden": 8})
     with pytest.raises(ValueError, match="does not fit the architecture"):
         train_segment(other, dataset, tmp_path / "other", first=0, last=1, initial=start)
+
+
+def test_adversarial_images_stay_in_the_box_of_the_data(recipe, dataset, monkeypatch):
+    """And in no other: flipped data have none."""
+    seen = []
+
+    def spied(model, images, labels, **settings):
+        seen.append(pgd(model, images, labels, **settings))
+        return seen[-1]
+
+    monkeypatch.setattr("marginalia.methods.pgd_adversarial.pgd", spied)
+    recipe = replace(recipe, method_settings={"eps": 2, "norm": 2, "steps": 3, "step_size": 1, "share": 1})
+    for facts, box in (({}, (0, 1)), ({"box": np.array([-0.2, 0.9])}, (-0.2, 0.9)), (NO_BOX, None)):
+        seen.clear()
+        trainer = Trainer(recipe, replace(dataset, facts=facts), torch.device("cpu"))
+        trainer.train_epoch()
+        images = torch.cat(seen)
+        least, greatest = images.min().item(), images.max().item()
+        if box is None:
+            assert least < -0.2 and greatest > 0.9
+        else:
+            assert (least, greatest) == pytest.approx(box, abs=1e-6)
+
+
+def test_data_without_training_images_are_not_trained_on(recipe, dataset):
+    none = replace(dataset, train=Split(dataset.train.images[:0], dataset.train.labels[:0]))
+    with pytest.raises(ValueError, match="halves has no training images: it can be measured"):
+        Trainer(recipe, none, torch.device("cpu"))
 
 
 @pytest.mark.parametrize("pad", [4, 1])
@@ -510,3 +546,41 @@ def test_augmentation_takes_its_settings_from_the_recipe(recipe, dataset):
     assert torch.equal(four, crop_flip(images_, pad=4))
     with pytest.raises(ValueError, match="no augmentation 'cutout': crop_flip, none"):
         images(augmentation="cutout")
+
+
+@pytest.fixture
+def colours() -> Dataset:
+    """Two classes of 16x16 images of three channels that differ in brightness, spread and shape."""
+    generator = np.random.default_rng(0)
+
+    def split(count):
+        images = generator.normal(
+            [[[0.2]], [[0.5]], [[-1.0]]], [[[0.1]], [[0.3]], [[2.0]]], (count, 3, 16, 16)
+        )
+        return Split(images.astype(np.float32), np.arange(count) % 2)
+
+    return Dataset("colours", "colours", "", ("a", "b"), split(210), split(20), NO_BOX)
+
+
+def test_a_network_is_normalized_by_its_training_images_from_epoch_0_on(tmp_path, colours):
+    recipe = Recipe(0, "lenet", "standard", batch_size=70, learning_rate=0.01)
+    train_segment(recipe, colours, tmp_path / "run", first=0, last=2, keep={0, 1})
+    images = colours.train.images.astype(np.float64)
+    for epoch in range(3):
+        found = weights(tmp_path / "run", epoch)
+        np.testing.assert_allclose(found["normalization.mean"], images.mean((0, 2, 3)), rtol=1e-5)
+        np.testing.assert_allclose(found["normalization.std"], images.std((0, 2, 3)), rtol=1e-5)
+
+
+def test_a_run_goes_on_with_the_normalization_that_it_began_with(tmp_path, colours):
+    recipe = Recipe(0, "lenet", "standard", batch_size=70, learning_rate=0.01)
+    train_segment(recipe, colours, tmp_path / "first", first=0, last=1)
+    brighter = replace(colours, train=replace(colours.train, images=colours.train.images + np.float32(0.5)))
+    start = tmp_path / "first" / "epoch-0001.pt"
+    train_segment(recipe, brighter, tmp_path / "tuned", first=0, last=1, initial=start, keep={0})
+    for name in ("normalization.mean", "normalization.std"):
+        assert torch.equal(weights(tmp_path / "tuned", 0)[name], weights(tmp_path / "first", 1)[name])
+    trainer = Trainer(recipe, brighter, torch.device("cpu"))
+    trainer.restore(checkpoints.load(start))
+    expected = weights(tmp_path / "first", 1)["normalization.mean"]
+    assert torch.equal(trainer.model.state_dict()["normalization.mean"], expected)

@@ -4,12 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from scipy.fft import dctn
 
-from marginalia import views
+from marginalia import dct, views
 from marginalia.dataset import Dataset, Split
 
 GREY = {"name": "grayscale", "settings": {}}
+FLIP = {"name": "dct_flip", "settings": {}}
 
 
 def crop(size):
@@ -117,3 +120,88 @@ def test_subset_keeps_pairs_of_image_and_label_each_once():
 def test_subset_refuses_more_than_there_is(count):
     with pytest.raises(ValueError, match="x has 7 train images"):
         views.change(dataset(), [subset(train=count)])
+
+
+def low_pass(size):
+    return {"name": "low_pass", "settings": {"size": size}}
+
+
+def high_pass(size):
+    return {"name": "high_pass", "settings": {"size": size}}
+
+
+def pixels(split):
+    return split.images / np.float32(255) if split.images.dtype == np.uint8 else split.images
+
+
+@pytest.fixture(params=[(3, 11, 8), (1, 28, 28), (3, 32, 32)], ids=str)
+def images(request):
+    channels, height, width = request.param
+    return dataset(channels, height, width)
+
+
+def test_the_flip_reverses_the_spectrum_of_each_channel_and_undoes_itself(images):
+    flipped = views.change(images, [FLIP])
+    spectrum = dctn(pixels(images.test).astype(np.float64), axes=(2, 3), norm="ortho")
+    reversed_ = dctn(flipped.test.images.astype(np.float64), axes=(2, 3), norm="ortho")
+    np.testing.assert_allclose(reversed_, spectrum[:, :, ::-1, ::-1], atol=1e-5)
+    twice = views.change(images, [FLIP, FLIP])
+    for name in ("train", "test"):
+        before, after = getattr(images, name), getattr(twice, name)
+        np.testing.assert_allclose(after.images, pixels(before), atol=1e-6)
+        assert after.images.dtype == np.float32 and (after.labels == before.labels).all()
+    torchs = dct.flip(torch.from_numpy(pixels(images.train)))
+    np.testing.assert_allclose(flipped.train.images, torchs, atol=1e-5)
+
+
+def test_the_flip_keeps_distances(images):
+    before, after = pixels(images.train), views.change(images, [FLIP]).train.images
+    for one, other in ((before[0], after[0]), (before[1] - before[2], after[1] - after[2])):
+        assert np.linalg.norm(other) == pytest.approx(np.linalg.norm(one), rel=1e-5)
+
+
+def test_low_and_high_frequencies_are_the_whole(images):
+    low, high = (views.change(images, [change(5)]) for change in (low_pass, high_pass))
+    np.testing.assert_allclose(low.test.images + high.test.images, pixels(images.test), atol=1e-6)
+    spectrum = dctn(low.train.images.astype(np.float64), axes=(2, 3), norm="ortho")
+    original = dctn(pixels(images.train).astype(np.float64), axes=(2, 3), norm="ortho")
+    np.testing.assert_allclose(spectrum[:, :, :5, :5], original[:, :, :5, :5], atol=1e-5)
+    spectrum[:, :, :5, :5] = 0
+    assert np.abs(spectrum).max() < 1e-5
+    assert np.abs(original[:, :, 5:]).max() > 0.1
+
+
+def test_what_frequencies_make_of_images_has_no_box_and_says_so():
+    before = dataset(height=28, width=28)
+    before.train.images[:] = 0
+    before.train.images[:, :, 7:20, 7:20] = 255
+    titles = []
+    for change in (FLIP, low_pass(6), high_pass(6)):
+        after = views.change(before, [change])
+        assert before.box == (0, 1) and after.box is None
+        assert after.train.images.min() < 0 or after.train.images.max() > 1
+        titles.append(after.title)
+    assert titles == ["X, DCT-flipped", "X, 6x6 lowest frequencies", "X, without its 6x6 lowest frequencies"]
+    assert views.change(before, [FLIP, subset(train=2)]).box is None
+
+
+def test_frequencies_do_not_depend_on_how_many_images_there_are(monkeypatch):
+    before = dataset()
+    whole = views.change(before, [FLIP])
+    monkeypatch.setattr("marginalia.views._frequencies.AT_ONCE", 2 * 3 * 11 * 8)
+    assert views.change(before, [FLIP]).sha256 == whole.sha256
+    none = replace(before, train=Split(before.train.images[:0], before.train.labels[:0]))
+    assert (views.change(none, [FLIP]).test.images == whole.test.images).all()
+
+
+@pytest.mark.parametrize("change", [low_pass, high_pass])
+@pytest.mark.parametrize("size", [0, 9])
+def test_frequencies_that_are_not_there_are_refused(change, size):
+    with pytest.raises(ValueError, match=f"no corner of {size}x{size} frequencies; allowed: size 1 to 8"):
+        views.change(dataset(), [change(size)])
+
+
+def test_data_with_directions_of_their_own_are_not_changed():
+    turned = replace(dataset(), facts={"rotation": np.eye(4)})
+    with pytest.raises(ValueError, match="directions of its own"):
+        views.change(turned, [FLIP])

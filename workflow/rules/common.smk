@@ -34,7 +34,7 @@ except ModuleNotFoundError as error:
     )
 
 jobs_import_from(SCRIPTS)
-PAPERS = ("mickisch2020", "wu2019")
+PAPERS = ("mickisch2020", "ortiz2020", "wu2019")
 PATHS = workflow.modifier.path_modifier  # a workflow that uses this one as a module may move its results
 
 

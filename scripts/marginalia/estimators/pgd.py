@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from marginalia.attacks import GRADIENT_FLOOR, LOSS, NORM, PGD, START, STEP_SIZE, STEPS, attack
+from marginalia.attacks import BOX, GRADIENT_FLOOR, LOSS, NORM, PGD, START, STEP_SIZE, STEPS, attack
 from marginalia.estimators.predictions import measure as predict
 
 
@@ -22,6 +22,7 @@ def measure(
     loss: str = LOSS,
     gradient_floor: float = GRADIENT_FLOOR,
     start: str = START,
+    box: tuple[float, float] | None = BOX,
     generator: torch.Generator | None = None,
 ) -> dict[str, np.ndarray]:
     """Columns ``prediction``, ``correct``, and for each radius (pixel units) two flags.
@@ -31,7 +32,7 @@ def measure(
     """
     columns = predict(model, images, labels)
     for radius in eps:
-        settings = PGD(radius, norm, steps, step_size, loss, gradient_floor, start=start)
+        settings = PGD(radius, norm, steps, step_size, loss, gradient_floor, box, start)
         attacked = attack(model, images, labels, settings, generator)
         correct = predict(model, attacked.images, labels)["correct"]
         columns[f"robust_{radius:g}"] = correct & columns["correct"]

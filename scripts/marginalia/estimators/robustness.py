@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from marginalia.attacks import GRADIENT_FLOOR, START, STEP_SIZE, STEPS
+from marginalia.attacks import BOX, GRADIENT_FLOOR, START, STEP_SIZE, STEPS
 from marginalia.estimators import minimum_norm, pgd
 
 
@@ -21,6 +21,7 @@ def measure(
     gradient_floor: float = GRADIENT_FLOOR,
     start: str = START,
     search_steps: int = 200,
+    box: tuple[float, float] | None = BOX,
     generator: torch.Generator | None = None,
 ) -> dict[str, np.ndarray]:
     """The columns of the estimators `pgd` (l2, cross-entropy) and `minimum_norm`, of the same images.
@@ -42,6 +43,7 @@ def measure(
         step_size=step_size,
         gradient_floor=gradient_floor,
         start=start,
+        box=box,
         generator=generator,
     )
-    return published | minimum_norm.measure(model, images, labels, steps=search_steps)
+    return published | minimum_norm.measure(model, images, labels, steps=search_steps, box=box)

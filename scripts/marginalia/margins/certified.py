@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from marginalia.margins.chain import layer_of, layers_in_order
+from marginalia.margins.chain import Affine, Shift, layer_of, layers_in_order
 from marginalia.margins.checks import check_count, check_norm, check_positive, prepare
 from marginalia.margins.deepfool import deepfool
+from marginalia.margins.folding import folded
 from marginalia.margins.linear import DUAL
 
 # Lower-bound coefficients [K, n, *out] of a layer -> those of its input [K, n, *in] and constants [K, n]
@@ -16,8 +17,11 @@ Back = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 BLOCK_BYTES = 64 * 2**20  # coefficients of all functions that are bounded at once
 
-AFFINE = (nn.Linear, nn.Conv2d, nn.Flatten)
-SUPPORTED = "Linear, Conv2d (zero padding), Flatten, ReLU and MaxPool2d (dropout and identity are left out)"
+AFFINE = (nn.Linear, nn.Conv2d, nn.Flatten, nn.AvgPool2d, nn.AdaptiveAvgPool2d, Shift, Affine)
+SUPPORTED = (
+    "Linear, Conv2d (zero padding), normalizations, averages, Flatten, ReLU and MaxPool2d "
+    "(dropout and identity are left out)"
+)
 
 
 def certified_bound(
@@ -32,8 +36,8 @@ def certified_bound(
     The cost grows with the number of hidden units times that of a backward pass: this is for small networks.
 
     Args:
-        model: a `torch.nn.Sequential`, possibly nested, of Linear, Conv2d, Flatten, ReLU and MaxPool2d, in
-            eval mode, that returns logits ``[N, C]``.
+        model: a `torch.nn.Sequential`, possibly nested, of Linear, Conv2d, batch and input normalization,
+            averages, Flatten, ReLU and MaxPool2d, in eval mode, that returns logits ``[N, C]``.
         x: ``[N, ...]`` with pixels in [0, 1].
         norm: 1, 2 or infinity.
         radius: greatest radius looked at (pixel units).
@@ -49,8 +53,9 @@ def certified_bound(
     norm = check_norm(norm, tuple(DUAL))
     check_positive(radius=radius)
     check_count(halvings=halvings)
-    modules = layers_in_order(model)
-    unknown = {type(module).__name__ for module in modules or [model] if layer_of(module) is None}
+    modules = layers_in_order(folded(model))
+    known = (*AFFINE, nn.ReLU, nn.MaxPool2d)
+    unknown = {type(m).__name__ for m in modules or [model] if type(m) not in known or layer_of(m) is None}
     if modules is None or unknown:
         names = ", ".join(sorted(unknown)) or "hooks"
         raise ValueError(f"certified_bound takes a Sequential of {SUPPORTED}; this model has {names}")
@@ -84,7 +89,7 @@ def _least_differences(
             passed.append(_affine(module, middle))
             middle, half = module(middle), _absolute(module, half)
             low, high = middle - half, middle + half
-            if place + 1 < len(modules) and not isinstance(module, nn.Flatten):
+            if place + 1 < len(modules) and not isinstance(module, nn.Flatten | Shift):
                 after = [type(module) for module in modules[place + 1 : place + 3]]
                 # Behind ReLU alone, bounds of one sign are as good as any; for the greatest of several, not.
                 wanted = high > 0 if after == [nn.ReLU, nn.MaxPool2d] else high > low
@@ -153,6 +158,10 @@ def _absolute(module: nn.Module, half: Tensor) -> Tensor:
         return F.conv2d(
             half, module.weight.abs(), None, module.stride, module.padding, module.dilation, module.groups
         )
+    if isinstance(module, Shift):
+        return half
+    if isinstance(module, Affine):
+        return Affine(module.scale.abs(), torch.zeros_like(module.shift))(half)
     return module(half)
 
 

@@ -1,7 +1,8 @@
-"""Forward and backward passes of plain layer chains without autograd: what `linearize` uses where it can.
+"""Forward and backward passes of known layers without autograd: what `linearize` uses where it can.
 
-Of a `torch.nn.Sequential` of common layers everything is known that autograd has to find out: no gradient but
-that of the pixels is wanted, of all functions at once, and the buffers can be laid out for the processor.
+Of a `torch.nn.Sequential` of common layers, of residual blocks and of concatenations everything is known that
+autograd has to find out: no gradient but that of the pixels is wanted, of all functions at once, and the
+buffers can be laid out for the processor.
 """
 
 from collections.abc import Callable
@@ -11,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from marginalia.models import Concatenation, Normalization, Residual, Subsampling
+
 # (gradients at the outputs, the rows that they belong to, or None for all) -> gradients at the inputs
 Backward = Callable[[Tensor, Tensor | None], Tensor]
 Layer = Callable[[Tensor], tuple[Tensor, Backward]]
@@ -19,14 +22,45 @@ FEW_CHANNELS = 16  # of a convolution's input, below which its backward pass is 
 FEW_TAPS = 32  # weights of one output channel, up to which a first convolution is a matrix product and shifts
 
 
+IDLE = (nn.Identity, nn.Dropout, nn.Dropout2d)  # in eval mode
+TORCHVISION = "torchvision.models.resnet"
+
+
+class Shift(nn.Module):
+    """``x - mean`` of each channel."""
+
+    def __init__(self, mean: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x - _along_channels(self.mean, x)
+
+
+class Affine(nn.Module):
+    """``x * scale + shift`` of each channel."""
+
+    def __init__(self, scale: Tensor, shift: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("scale", scale)
+        self.register_buffer("shift", shift)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.addcmul(_along_channels(self.shift, x), x, _along_channels(self.scale, x))
+
+
 def compile_chain(model: nn.Module) -> list[Layer] | None:
     """The layers of ``model`` as functions ``x -> (y, backward)``, or None where a layer is not known here.
 
     ``backward`` takes gradients ``[K * n, ...]`` of K functions at n of the outputs, and returns those at the
-    inputs.
+    inputs. It may write into what it takes.
     """
     modules = layers_in_order(model)
-    if not modules:
+    return _compiled(modules) if modules else None
+
+
+def _compiled(modules: list[nn.Module] | None) -> list[Layer] | None:
+    if modules is None:
         return None
     for place in range(len(modules) - 1):
         # The greatest of rectified values is the rectified greatest value, and there are fewer of those.
@@ -37,26 +71,56 @@ def compile_chain(model: nn.Module) -> list[Layer] | None:
 
 
 def layers_in_order(model: nn.Module) -> list[nn.Module] | None:
-    """The layers of nested Sequentials, less those idle in eval mode; None where there are hooks."""
+    """The layers of nested Sequentials, less those idle in eval mode; None where there are hooks.
+
+    torchvision's ResNets count as Sequentials of `Residual` blocks, which is what they compute.
+    """
     if model._forward_hooks or model._forward_pre_hooks or model._backward_hooks:
         return None
-    if type(model) in (nn.Identity, nn.Dropout, nn.Dropout2d):
+    if type(model) in IDLE:
         return []
-    if type(model) is not nn.Sequential:
+    children = list(model) if type(model) is nn.Sequential else _parts_of_torchvision(model)
+    if children is None:
         return [model]
-    parts = [layers_in_order(child) for child in model]
+    parts = [layers_in_order(child) for child in children]
     return None if None in parts else [layer for part in parts for layer in part]
+
+
+def _parts_of_torchvision(model: nn.Module) -> list[nn.Module] | None:
+    """What torchvision's ResNets and their blocks do one after another; None for anything else."""
+    if type(model).__module__ != TORCHVISION:
+        return None
+    parts = dict(model.named_children())
+    if type(model).__name__ == "ResNet":
+        fc = parts.pop("fc")
+        return [*parts.values(), nn.Flatten(), fc]
+    if type(model).__name__ not in ("BasicBlock", "Bottleneck"):
+        return None
+    branch = []
+    for number in range(1, 4 if "conv3" in parts else 3):
+        branch += [parts[f"conv{number}"], parts[f"bn{number}"], parts["relu"]]
+    return [Residual(nn.Sequential(*branch[:-1]), parts.get("downsample")), parts["relu"]]
 
 
 def first_convolution(model: nn.Module) -> Callable[[Tensor], Tensor] | None:
     """What `linearize` applies to the images first, or None where it is no convolution of a known chain.
 
-    All else that the gradient at the pixels depends on is a function of its output.
+    What is applied to each pixel by itself counts as a part of it. All else that the gradient at the pixels
+    depends on is a function of its output.
     """
     modules, layers = layers_in_order(model), compile_chain(model)
-    if not layers or type(modules[0]) is not nn.Conv2d:
+    if not layers:
         return None
-    return lambda x: layers[0](x)[0]
+    count = 2 if type(modules[0]) in (Shift, Normalization) else 1
+    if type(modules[count - 1]) is not nn.Conv2d:
+        return None
+
+    def first(x: Tensor) -> Tensor:
+        for layer in layers[:count]:
+            x, _ = layer(x)
+        return x
+
+    return first
 
 
 def layer_of(module: nn.Module) -> Layer | None:
@@ -65,11 +129,129 @@ def layer_of(module: nn.Module) -> Layer | None:
         nn.Linear: _linear,
         nn.Conv2d: _convolution,
         nn.MaxPool2d: _max_pool,
+        nn.AvgPool2d: _average_pool,
+        nn.AdaptiveAvgPool2d: _adaptive_average_pool,
         nn.ReLU: lambda _: _relu,
         nn.Flatten: _flatten,
+        nn.BatchNorm1d: _pointwise,
+        nn.BatchNorm2d: _pointwise,
+        Normalization: _pointwise,
+        Affine: _pointwise,
+        Shift: lambda module: lambda x: (module(x), lambda gradient, rows: gradient),
+        Residual: _residual,
+        Concatenation: _concatenation,
+        Subsampling: _subsampling,
     }
     make = makers.get(type(module))
     return make(module) if make else None
+
+
+def affine_of(module: nn.Module) -> Affine | None:
+    """A normalization in eval mode as scales and shifts; None if it is none, or has no statistics."""
+    if type(module) is Affine:
+        return module
+    if type(module) is Normalization:
+        return Affine(1 / module.std, -module.mean / module.std)
+    if type(module) not in (nn.BatchNorm1d, nn.BatchNorm2d):
+        return None
+    if module.training or module.running_mean is None:
+        return None
+    mean, variance = module.running_mean.double(), module.running_var.double()
+    scale = (variance + module.eps).rsqrt()
+    if module.affine:
+        scale = scale * module.weight.detach().double()
+    shift = -mean * scale
+    if module.affine:
+        shift = shift + module.bias.detach().double()
+    return Affine(*(each.to(module.running_mean.dtype) for each in (scale, shift)))
+
+
+def _pointwise(module: nn.Module) -> Layer | None:
+    affine = affine_of(module)
+    if affine is None:
+        return None
+
+    def forward(x: Tensor) -> tuple[Tensor, Backward]:
+        scale = _along_channels(affine.scale, x)
+        return affine(x), lambda gradient, rows: gradient * scale
+
+    return forward
+
+
+def _along_channels(values: Tensor, x: Tensor) -> Tensor:
+    return values.view(-1, *[1] * (x.ndim - 2))
+
+
+def _in_order(layers: list[Layer]) -> Layer:
+    """Layers one after another as one."""
+
+    def forward(x: Tensor) -> tuple[Tensor, Backward]:
+        backwards = []
+        for layer in layers:
+            x, backward = layer(x)
+            backwards.append(backward)
+
+        def back(gradient: Tensor, rows: Tensor | None) -> Tensor:
+            for backward in reversed(backwards):
+                gradient = backward(gradient, rows)
+            return gradient
+
+        return x, back
+
+    return forward
+
+
+def _residual(module: Residual) -> Layer | None:
+    parts = [layers_in_order(part) for part in (module.branch, module.shortcut)]
+    chains = [_compiled(part) for part in parts]
+    if None in chains:
+        return None
+    branch, shortcut = map(_in_order, chains)
+    writes = bool(parts[0]) and type(parts[0][-1]) is nn.ReLU  # into its gradients, which are needed twice
+
+    def forward(x: Tensor) -> tuple[Tensor, Backward]:
+        y, through = branch(x)
+        z, past = shortcut(x)
+
+        def backward(gradient: Tensor, rows: Tensor | None) -> Tensor:
+            inner = through(gradient.clone() if writes else gradient, rows)
+            return inner + past(gradient, rows)
+
+        return y + z, backward
+
+    return forward
+
+
+def _concatenation(module: Concatenation) -> Layer | None:
+    chain = _compiled(layers_in_order(module.branch))
+    if chain is None:
+        return None
+    branch = _in_order(chain)
+
+    def forward(x: Tensor) -> tuple[Tensor, Backward]:
+        y, through = branch(x)
+
+        def backward(gradient: Tensor, rows: Tensor | None) -> Tensor:
+            past, inner = gradient.split([x.shape[1], y.shape[1]], 1)
+            return through(channels_last(inner), rows) + past
+
+        return torch.cat([x, y], 1), backward
+
+    return forward
+
+
+def _subsampling(module: Subsampling) -> Layer:
+    stride = module.stride
+
+    def forward(x: Tensor) -> tuple[Tensor, Backward]:
+        def backward(gradient: Tensor, rows: Tensor | None) -> Tensor:
+            full = channels_last(gradient.new_zeros(len(gradient), *x.shape[1:]))
+            full[:, :, ::stride, ::stride] = gradient[:, : x.shape[1]]
+            return full
+
+        return module(x), backward
+
+    return forward
 
 
 def _linear(module: nn.Linear) -> Layer:
@@ -132,6 +314,41 @@ def _max_pool(module: nn.MaxPool2d) -> Layer:
             )
 
         return y, backward
+
+    return forward
+
+
+def _average_pool(module: nn.AvgPool2d) -> Layer:
+    kernel, stride, padding = (
+        [value, value] if isinstance(value, int) else list(value)
+        for value in (module.kernel_size, module.stride, module.padding)
+    )
+    rest = (module.ceil_mode, module.count_include_pad, module.divisor_override)
+
+    def forward(x: Tensor) -> tuple[Tensor, Backward]:
+        def backward(gradient: Tensor, rows: Tensor | None) -> Tensor:
+            # The operator reads its second argument's shape and layout, not its values.
+            like = x.new_empty(len(gradient), *x.shape[1:])
+            like = like if channels_first(gradient) else channels_last(like)
+            return torch.ops.aten.avg_pool2d_backward(gradient, like, kernel, stride, padding, *rest)
+
+        return module(x), backward
+
+    return forward
+
+
+def _adaptive_average_pool(module: nn.AdaptiveAvgPool2d) -> Layer | None:
+    if module.output_size not in (1, (1, 1)):
+        return None
+
+    def forward(x: Tensor) -> tuple[Tensor, Backward]:
+        height, width = x.shape[2:]
+
+        def backward(gradient: Tensor, rows: Tensor | None) -> Tensor:
+            spread = (gradient / (height * width)).expand(-1, -1, height, width)
+            return channels_last(spread) if spread.device.type == "cpu" else spread.contiguous()
+
+        return module(x), backward
 
     return forward
 

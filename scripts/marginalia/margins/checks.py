@@ -102,16 +102,16 @@ def check_box(box: tuple[float, float] | None) -> None:
         raise ValueError(f"box must be (least, greatest) pixel or None, got {box!r}")
 
 
-def check_subspaces(subspaces: Tensor, pixels: int) -> None:
+def check_bases(bases: Tensor, pixels: int) -> None:
     """Refuse what is not orthonormal bases ``[R, D, S]`` of subspaces of the images' D pixels."""
-    if not isinstance(subspaces, Tensor) or subspaces.ndim != 3 or subspaces.shape[1] != pixels:
-        shape = tuple(subspaces.shape) if isinstance(subspaces, Tensor) else type(subspaces).__name__
+    if not isinstance(bases, Tensor) or bases.ndim != 3 or bases.shape[1] != pixels:
+        shape = tuple(bases.shape) if isinstance(bases, Tensor) else type(bases).__name__
         raise ValueError(
             f"subspaces must be a tensor [R, {pixels}, S] for images of {pixels} pixels, got {shape}"
         )
-    if not len(subspaces) or not 0 < subspaces.shape[2] <= pixels:
-        raise ValueError(f"subspaces must have 1 to {pixels} columns, got {tuple(subspaces.shape)}")
-    for index, basis in enumerate(subspaces):
+    if not len(bases) or not 0 < bases.shape[2] <= pixels:
+        raise ValueError(f"subspaces must have 1 to {pixels} columns, got {tuple(bases.shape)}")
+    for index, basis in enumerate(bases):
         gram = basis.T @ basis
         error = (gram - torch.eye(len(gram), dtype=gram.dtype, device=gram.device)).abs().max()
         if not error < 1e-3:

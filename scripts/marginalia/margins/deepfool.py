@@ -6,7 +6,6 @@ stays at the size that the processor is fastest with.
 
 import zlib
 from dataclasses import dataclass
-from math import prod
 
 import numpy as np
 import torch
@@ -15,11 +14,12 @@ from torch import Tensor, nn
 from marginalia.margins.checks import (
     check_count,
     check_norm,
-    check_subspaces,
     prepare,
 )
+from marginalia.margins.folding import folded
 from marginalia.margins.gradients import images_at_once, linearize
-from marginalia.margins.subspaces import Subspaces
+from marginalia.margins.refine import refined
+from marginalia.margins.subspaces import Projection, Subspaces, subspaces_of
 
 FIRST_NOISE = 0.01  # standard deviation of the noise in the first retry, pixel units
 NOISE_GROWTH = 1.5  # from each retry to the next
@@ -58,11 +58,12 @@ def deepfool(
     x: Tensor,
     *,
     norm: float = 2,
-    subspaces: Tensor | None = None,
+    subspaces: Tensor | Subspaces | None = None,
     overshoot: float = 0.02,
     max_steps: int = 100,
     candidates: int | None = None,
     noise_retries: int = 0,
+    refine: bool = False,
     generator: torch.Generator | None = None,
 ) -> Margins:
     """Distance of each image to the decision boundary, as DeepFool estimates it (an upper bound).
@@ -81,10 +82,13 @@ def deepfool(
         model: any module in eval mode that returns logits ``[N, C]``.
         x: ``[N, ...]`` with pixels in [0, 1].
         norm: 2 or infinity.
-        subspaces: None, or orthonormal bases ``[R, D, S]`` of subspaces of the D pixels (l2 only).
+        subspaces: None, or orthonormal bases ``[R, D, S]`` of subspaces of the D pixels (l2 only), or
+            `marginalia.margins.Subspaces`, which large ones are smaller as.
         overshoot: share of the perturbation that is added to it so as to land behind the boundary.
         max_steps: steps after which a try is given up.
         candidates: consider only so many of the most likely classes, the predicted one included.
+        refine: shorten each perturbation to the crossing on its way (`marginalia.margins.refined`), which is
+            not a part of DeepFool as published; of a linear network the distance is then the exact margin.
         generator: source of the noise; the global one if None.
 
     Raises:
@@ -102,11 +106,12 @@ def deepfool(
     if subspaces is not None:
         if norm != 2:
             raise ValueError("subspaces are for norm 2: an l-infinity step would leave the subspace")
-        subspaces = subspaces.detach().to(x)
-        check_subspaces(subspaces, prod(x.shape[1:]))
+        subspaces = subspaces_of(subspaces, x)
 
     with torch.no_grad():
-        search = _Search(model, x, norm, subspaces, overshoot, max_steps, min(candidates or classes, classes))
+        search = _Search(
+            folded(model), x, norm, subspaces, overshoot, max_steps, min(candidates or classes, classes)
+        )
         search.start()
         search.run(torch.arange(search.count, device=x.device))
         if noise_retries:
@@ -117,7 +122,8 @@ def deepfool(
                     break
                 search.restart(failed, attempt, FIRST_NOISE * NOISE_GROWTH ** (attempt - 1), seed)
                 search.run(failed)
-        return search.margins()
+        margins = search.margins()
+    return refined(model, x, margins, norm=norm) if refine else margins
 
 
 class _Search:
@@ -132,7 +138,7 @@ class _Search:
         model: nn.Module,
         x: Tensor,
         norm: float,
-        subspaces: Tensor | None,
+        subspaces: Subspaces | None,
         overshoot: float,
         max_steps: int,
         candidates: int,
@@ -140,11 +146,11 @@ class _Search:
         self.model, self.images, self.shape = model, x.flatten(1), x.shape[1:]
         self.norm, self.subspaces, self.max_steps = norm, subspaces, max_steps
         self.stretch, self.candidates = 1 + overshoot, candidates
-        self.projection = None if subspaces is None else Subspaces(model, subspaces, self.shape)
+        self.projection = None if subspaces is None else Projection(model, subspaces, self.shape)
         spaces = 1 if subspaces is None else len(subspaces)
         self.count = spaces * len(x)
         self.batch = images_at_once(model, x, candidates - 1) if len(x) else 1
-        width = self.images.shape[1] if subspaces is None else subspaces.shape[2]
+        width = self.images.shape[1] if subspaces is None else subspaces.width
         self.moved = x.new_zeros(self.count, width)
         self.base: Tensor | None = None
         self.steps = torch.zeros(self.count, dtype=torch.int64, device=x.device)
@@ -230,9 +236,8 @@ class _Search:
             total += self.base
         distance = torch.linalg.vector_norm(total, self.norm, dim=1)
         if self.subspaces is not None:
-            total = torch.baddbmm(
-                total.new_zeros(()), total.view(len(self.subspaces), -1, total.shape[1]), self.subspaces.mT
-            ).flatten(0, 1)
+            parts = total.split(len(self.images)) if len(self.images) else [total]
+            total = torch.cat([self.subspaces.vectors(space, part) for space, part in enumerate(parts)])
         nan = torch.tensor(float("nan"), device=total.device)
         lead = (-1,) if self.subspaces is None else (len(self.subspaces), len(self.images))
         return Margins(
@@ -277,7 +282,7 @@ class _Search:
         if spread is not None:
             parts = offset.split([size for _, size in spread])
             offset = torch.cat(
-                [part @ self.subspaces[space].T for part, (space, _) in zip(parts, spread, strict=True)]
+                [self.subspaces.vectors(space, part) for part, (space, _) in zip(parts, spread, strict=True)]
             )
         return (self.images[problems % len(self.images)] + offset).view(-1, *self.shape)
 

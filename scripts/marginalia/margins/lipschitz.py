@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from marginalia.margins.chain import layer_of, layers_in_order
 from marginalia.margins.checks import check_count, check_positive, prepare
+from marginalia.margins.folding import folded
 from marginalia.margins.gradients import images_at_once, linearize
 from marginalia.margins.linear import linear_layer
 
@@ -54,6 +55,7 @@ def lipschitz_bound(
     if linear_layer(model) is not None:
         samples = 1
     x, classes = prepare(model, x)
+    model = folded(model)
     pixels = x[:1].numel() if len(x) else 1
     with torch.no_grad():
         logits = [model(part) for part in x.split(images_at_once(model, x))]

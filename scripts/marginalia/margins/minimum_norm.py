@@ -7,9 +7,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from marginalia.margins.checks import check_box, check_count, check_subspaces, prepare
+from marginalia.margins.checks import check_box, check_count, prepare
 from marginalia.margins.deepfool import Margins, deepfool
+from marginalia.margins.folding import folded
 from marginalia.margins.gradients import images_at_once, linearize
+from marginalia.margins.refine import rival_of, shorten
+from marginalia.margins.subspaces import Subspaces, subspaces_of
 
 # Steps of the first descent, of each other one and of its polish, over ``steps``; in all twice as many.
 BALL_SHARE, MULTIPLIER_SHARE, POLISH_SHARE = 0.3, 0.7, 0.15
@@ -31,7 +34,7 @@ def minimum_norm_attack(
     x: Tensor,
     *,
     steps: int = 200,
-    subspaces: Tensor | None = None,
+    subspaces: Tensor | Subspaces | None = None,
     box: tuple[float, float] | None = (0, 1),
 ) -> Margins:
     """The nearest image in l2 that the model predicts as another class, as far as the attack finds it.
@@ -54,8 +57,8 @@ def minimum_norm_attack(
         model: any module in eval mode that returns logits ``[N, C]``.
         x: ``[N, ...]`` with pixels in [0, 1].
         steps: half of the gradient steps, one forward and one backward pass each.
-        subspaces: None, or orthonormal bases ``[R, D, S]`` of subspaces of the D pixels, in each of which the
-            nearest image is sought.
+        subspaces: None, or orthonormal bases ``[R, D, S]`` of subspaces of the D pixels, or
+            `marginalia.margins.Subspaces`: in each of them the nearest image is sought.
         box: least and greatest pixel, or None. In subspaces there is none: its edges lead out of them.
 
     Returns:
@@ -70,19 +73,20 @@ def minimum_norm_attack(
     x, _ = prepare(model, x)
     pixels = prod(x.shape[1:])
     if subspaces is not None:
-        subspaces = subspaces.detach().to(x)
-        check_subspaces(subspaces, pixels)
-        box = None
+        subspaces, box = subspaces_of(subspaces, x), None
     start = deepfool(model, x, subspaces=subspaces)
-    bases = [None] if subspaces is None else subspaces
-    firsts = start.perturbation.to(x).nan_to_num(0).view(len(bases), len(x), pixels)
+    model = folded(model)
+    spaces = [None] if subspaces is None else range(len(subspaces))
+    firsts = start.perturbation.to(x).nan_to_num(0).view(len(spaces), len(x), pixels)
+    targets = start.target.view(len(spaces), len(x))
     count = images_at_once(model, x) if len(x) else 1
     nearest = []
     with torch.no_grad():
-        for basis, first in zip(bases, firsts, strict=True):
-            parts = (tensor.split(count) for tensor in (x, start.label, first))
-            for images, label, offset in zip(*parts, strict=True):
-                nearest.append(_Search(model, images, label, basis, box).run(offset, steps))
+        for space, first, target in zip(spaces, firsts, targets, strict=True):
+            parts = (tensor.split(count) for tensor in (x, start.label, first, target))
+            for images, label, offset, beyond in zip(*parts, strict=True):
+                search = _Search(model, images, label, box, subspaces, space)
+                nearest.append(search.run(offset, beyond, steps))
     offset, length, target, step = (torch.cat(columns) for columns in zip(*nearest, strict=True))
     found = torch.isfinite(length)
     lead = start.distance.shape
@@ -130,28 +134,29 @@ class _Seen(NamedTuple):
 
 
 class _Search:
-    """The search for some images in one subspace, or in all pixels."""
+    """The search for some images in one of some subspaces, or in all pixels."""
 
     def __init__(
         self,
         model: nn.Module,
         x: Tensor,
         label: Tensor,
-        basis: Tensor | None,
         box: tuple[float, float] | None,
+        subspaces: Subspaces | None = None,
+        space: int | None = None,
     ) -> None:
-        self.model, self.shape, self.label, self.basis, self.box = model, x.shape, label, basis, box
-        self.x = x.flatten(1)
-        zeros = x.new_zeros(len(x), self.x.shape[1] if basis is None else basis.shape[1])
+        self.model, self.shape, self.label, self.box = model, x.shape, label, box
+        self.x, self.subspaces, self.space = x.flatten(1), subspaces, space
+        zeros = x.new_zeros(len(x), self.x.shape[1] if subspaces is None else subspaces.width)
         lengths = x.new_full((len(x),), float("inf"))
         self.none = _Nearest(zeros, lengths, torch.full_like(label, -1), torch.zeros_like(label))
         self.all = torch.ones_like(label, dtype=torch.bool)
         self.best = self.none
         self.taken = 0
 
-    def run(self, first: Tensor, steps: int) -> _Nearest:
-        """All descents, in pixels; ``first`` is DeepFool's offset, 0 where it has found none."""
-        first = self._clamp(first if self.basis is None else first @ self.basis)
+    def run(self, first: Tensor, target: Tensor, steps: int) -> _Nearest:
+        """All descents, in pixels, from DeepFool's offset ``first`` (0 and ``target`` -1 where none is)."""
+        first = self._clamp(self._coefficients(first))
         distance = _lengths(first)
         scale = torch.where(distance > 0, distance, 1)
         self._in_ball(first, max(1, round(BALL_SHARE * steps)), *BALL)
@@ -161,6 +166,10 @@ class _Search:
             self._with_multiplier(max(1, round(MULTIPLIER_SHARE * steps)), RATE * scale, whole)
             self._in_ball(self.best.offset, max(1, round(POLISH_SHARE * steps)), *POLISH)
             nearest = nearest.or_nearer(self.best, self.all)
+        if self.box is None:  # also where DeepFool's point is beyond the boundary by rounding only
+            length = torch.where(target >= 0, distance, float("inf"))
+            published = _Nearest(first, length, target, torch.zeros_like(target))
+            nearest = nearest.or_nearer(published, self.all)
         nearest = self._shortened(nearest)
         return nearest._replace(offset=self._pixels(nearest.offset))
 
@@ -230,21 +239,21 @@ class _Search:
 
     def _shortened(self, nearest: _Nearest) -> _Nearest:
         """Each offset shortened to the boundary on its way to the image, by bisection."""
-        low, high, target = torch.zeros_like(nearest.length), torch.ones_like(nearest.length), nearest.target
-        for _ in range(HALVINGS):
-            middle = (low + high) / 2
-            rival, gap = _rival(self.model(self._points(middle[:, None] * nearest.offset)), self.label)
-            crossed = gap > 0
-            low, high = torch.where(crossed, low, middle), torch.where(crossed, middle, high)
-            target = torch.where(crossed, rival, target)
-        offset = high[:, None] * nearest.offset
+
+        def at(factor: Tensor) -> tuple[Tensor, Tensor]:
+            points = self._points(factor[:, None] * nearest.offset)
+            rival, gap = rival_of(self.model(points), self.label)
+            return rival, gap > 0
+
+        factor, target = shorten(at, nearest.target, torch.ones_like(nearest.length), HALVINGS)
+        offset = factor[:, None] * nearest.offset
         shorter = nearest._replace(offset=offset, length=_lengths(offset), target=target)
         return nearest.or_nearer(shorter, torch.isfinite(nearest.length))
 
     def _look(self, offset: Tensor) -> _Seen:
         """Go to an offset, and keep it where it crosses the boundary and is the nearest so far."""
         logits, vjp = linearize(self.model, self._points(offset))
-        rival, gap = _rival(logits, self.label)
+        rival, gap = rival_of(logits, self.label)
         length = _lengths(offset)
         crossed = (gap > 0) & torch.isfinite(gap)
         here = _Nearest(offset, length, rival, torch.full_like(rival, self.taken))
@@ -252,26 +261,21 @@ class _Search:
         self.taken += 1
 
         def pull(seeds: Tensor) -> Tensor:
-            gradient = vjp(seeds[None])[0].flatten(1)
-            return gradient if self.basis is None else gradient @ self.basis
+            return self._coefficients(vjp(seeds[None])[0].flatten(1))
 
         return _Seen(logits, pull, rival, gap, length, crossed)
 
     def _pixels(self, offset: Tensor) -> Tensor:
-        return offset if self.basis is None else offset @ self.basis.T
+        return offset if self.subspaces is None else self.subspaces.vectors(self.space, offset)
+
+    def _coefficients(self, pixels: Tensor) -> Tensor:
+        return pixels if self.subspaces is None else self.subspaces.coefficients(self.space, pixels)
 
     def _points(self, offset: Tensor) -> Tensor:
         return (self.x + self._pixels(offset)).view(self.shape)
 
     def _clamp(self, offset: Tensor) -> Tensor:
         return offset if self.box is None else (self.x + offset).clamp_(*self.box) - self.x
-
-
-def _rival(logits: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-    """The most likely other class, and its logit less that of the label, less what rounding could add."""
-    greatest, rival = logits.scatter(1, label[:, None], float("-inf")).max(1)
-    rounding = 16 * torch.finfo(logits.dtype).eps * logits.abs().amax(1)
-    return rival, greatest - logits.gather(1, label[:, None])[:, 0] - rounding
 
 
 def _seeds(logits: Tensor, label: Tensor, rival: Tensor) -> Tensor:

@@ -41,15 +41,20 @@ def measure(
         and the columns that the estimator names in ``KEYS`` tell the rows apart.
 
     Raises:
-        ValueError: the estimator returned several rows that its keys do not tell apart.
+        ValueError: the data have no such images, or the estimator returned several rows that its keys do not
+            tell apart.
     """
     function = plugins.load("estimators", estimator)
     asked = inspect.signature(function).parameters
-    facts = {"facts": dataset.facts} if "facts" in asked else {}
+    known = {"facts": dataset.facts, "box": dataset.box, "noise_seed": noise_seed}
+    given = {name: value for name, value in known.items() if name in asked}
     device = next(model.parameters()).device
     size = at_once(device)
     chosen = {name: _chosen(getattr(dataset, name), images, selection_seed) for name in splits}
     parts = [(name, start) for name in splits for start in range(0, len(chosen[name]), size)]
+
+    if not parts:
+        raise ValueError(f"{dataset.name} has no {' or '.join(splits)} images; allowed: splits that it has")
 
     tables, uploaded = [], {}
     bar = {"desc": estimator, "unit": "image", "leave": False, "delay": PATIENCE}
@@ -57,16 +62,15 @@ def measure(
         for number, (name, start) in enumerate(parts):
             if name not in uploaded:
                 uploaded = {name: Pixels(getattr(dataset, name), device, chosen[name])}
-            noise = {}
             if "generator" in asked:
-                noise["generator"] = torch.Generator(device).manual_seed(seed_of(noise_seed, number))
+                given["generator"] = torch.Generator(device).manual_seed(seed_of(noise_seed, number))
             x, labels = uploaded[name].batch(slice(start, start + size))
             columns = {
                 "image": chosen[name][start : start + size].numpy(),
                 "split": name,
                 "label": labels.cpu().numpy(),
             }
-            tables.append(rows(columns | function(model, x, labels, **noise, **facts, **settings)))
+            tables.append(rows(columns | function(model, x, labels, **given, **settings)))
             progress.update(len(labels))
     table = pd.concat(tables, ignore_index=True)
     keys = ["split", "image", *function.__globals__.get("KEYS", ())]

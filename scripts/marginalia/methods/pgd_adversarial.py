@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from marginalia.attacks import START, pgd
+from marginalia.attacks import BOX, START, pgd
 
 
 def loss(
@@ -18,6 +18,7 @@ def loss(
     step_size: float,
     share: float = 0.5,
     start: str = START,
+    box: tuple[float, float] | None = BOX,
 ) -> Tensor:
     """Mean cross-entropy of a batch whose first ``share`` of images is replaced by adversarial ones.
 
@@ -26,10 +27,11 @@ def loss(
         norm: 2 or infinity.
         step_size: length of one PGD step (pixel units).
         start: where PGD starts, in the ``ball`` or from the ``box`` (`marginalia.attacks.PGD`).
+        box: of the data; adversarial images stay in it.
     """
     count = round(share * len(images))
     model.eval()
     settings = {"eps": eps, "norm": norm, "steps": steps, "step_size": step_size, "start": start}
-    adversarial = pgd(model, images[:count], labels[:count], **settings)
+    adversarial = pgd(model, images[:count], labels[:count], box=box, **settings)
     model.train()
     return F.cross_entropy(model(torch.cat([adversarial, images[count:]])), labels)

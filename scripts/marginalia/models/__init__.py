@@ -1,13 +1,19 @@
 """Architectures, a file each: ``build(shape, classes, **settings)`` returns an untrained network.
 
+A layer that needs the training images before training begins has a method ``fit`` (:func:`fit`).
+
 Networks take images ``[N, C, H, W]`` with pixels in [0, 1] and return logits ``[N, classes]``, no softmax.
 """
 
 import inspect
+from collections.abc import Callable, Iterable
 
-from torch import nn
+from torch import Tensor, nn
 
 from marginalia import plugins
+from marginalia.models._layers import Concatenation, Normalization, Residual, Subsampling
+
+__all__ = ["Concatenation", "Normalization", "Residual", "Subsampling", "build", "fit"]
 
 
 def build(
@@ -36,3 +42,14 @@ def build(
     if not isinstance(model, nn.Module):
         raise ValueError(f"{name} returned {type(model).__name__}, not a torch.nn.Module")
     return model
+
+
+def fit(model: nn.Module, batches: Callable[[], Iterable[Tensor]]) -> None:
+    """Show the training images, before training begins, to all layers that ask for them.
+
+    Args:
+        batches: gives the images ``[N, C, H, W]`` in batches, each time that it is called.
+    """
+    for module in model.modules():
+        if callable(getattr(module, "fit", None)):
+            module.fit(batches())

@@ -7,7 +7,8 @@ def learning_rate_factor(
     """The share of the peak learning rate after ``epochs_done`` epochs (a step counts as its part of one).
 
     Args:
-        schedule: ``constant``, ``triangular`` or ``step_at_end``; ``settings`` are the schedule's own.
+        schedule: ``constant``, ``linear``, ``step_at_end`` or ``triangular``; ``settings`` are the
+            schedule's own.
         total_epochs: the length of the run, on which all but ``constant`` depend.
 
     Raises:
@@ -24,6 +25,11 @@ def _constant(epochs_done: float, total_epochs: int | None) -> float:
     return 1.0
 
 
+def _linear(epochs_done: float, total_epochs: int) -> float:
+    """From 1 to 0."""
+    return 1 - epochs_done / total_epochs
+
+
 def _triangular(epochs_done: float, total_epochs: int) -> float:
     """From 0 to 1 at two fifths of the run, and back to 0 (ortiz2020, public code)."""
     progress = epochs_done / total_epochs
@@ -38,4 +44,9 @@ def _step_at_end(epochs_done: float, total_epochs: int, *, epochs: int, factor: 
     return factor if epochs_done >= total_epochs - epochs else 1.0
 
 
-SCHEDULES = {"constant": _constant, "step_at_end": _step_at_end, "triangular": _triangular}
+SCHEDULES = {
+    "constant": _constant,
+    "linear": _linear,
+    "step_at_end": _step_at_end,
+    "triangular": _triangular,
+}

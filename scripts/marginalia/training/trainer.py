@@ -1,6 +1,7 @@
 """The trainer: a run in the state that it has after an epoch, and the loop over the steps of the next."""
 
 from functools import partial
+from inspect import signature
 from math import isfinite
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from marginalia import plugins
 from marginalia.batches import Pixels
 from marginalia.dataset import Dataset
-from marginalia.models import build
+from marginalia.models import build, fit
 from marginalia.training.augmentation import augmented
 from marginalia.training.evaluation import evaluate
 from marginalia.training.optimizers import SGD, Adam, Optimizer
@@ -22,20 +23,30 @@ class DivergedError(RuntimeError):
 
 
 class Trainer:
-    """A run in the state that it has after ``epoch`` epochs; ``label`` names it in messages."""
+    """A run in the state that it has after ``epoch`` epochs; ``label`` names it in messages.
+
+    Raises:
+        ValueError: the data have no training images, or a setting of the recipe is wrong.
+    """
 
     def __init__(self, recipe: Recipe, dataset: Dataset, device: torch.device, label: str = "") -> None:
         self.recipe, self.device = recipe, device
         self.label = label or f"{recipe.architecture}, seed {recipe.seed}"
+        if not len(dataset.train):
+            raise ValueError(f"{dataset.name} has no training images: it can be measured, and not trained on")
         self.train, self.test = Pixels(dataset.train, device), Pixels(dataset.test, device)
         self.epoch = 0
         shape, classes = dataset.shape, len(dataset.classes)
         torch.manual_seed(initialization_seed(recipe, shape, classes))
         self.model = build(recipe.architecture, shape, classes, **recipe.architecture_settings).to(device)
+        images = Pixels(dataset.train, torch.device("cpu"))  # so that statistics are the same on every device
+        fit(self.model, lambda: (batch for batch, _ in images.in_order()))
         if device.type == "cpu":  # a quarter less time in convolutions and pooling
             self.model.to(memory_format=torch.channels_last)
         self.optimizer = _optimizer(recipe, self.model)
-        self.loss = partial(plugins.load("methods", recipe.method), **recipe.method_settings)
+        method = plugins.load("methods", recipe.method)
+        box = {"box": dataset.box} if "box" in signature(method).parameters else {}
+        self.loss = partial(method, **box, **recipe.method_settings)
         self.augmented = partial(augmented, recipe.augmentation, **recipe.augmentation_settings)
 
     def train_epoch(self) -> None:

@@ -1,0 +1,60 @@
+"""The perturbations themselves, not only their norms, in the lowest and the highest frequencies (ortiz2020,
+Figure 1). They take as much room as the images: for a few of them."""
+
+import numpy as np
+from torch import Tensor, nn
+
+from marginalia.dct import diagonal_subspaces
+from marginalia.margins import deepfool
+
+KEYS = ("subspace",)
+NAMES = ("lowest frequencies", "highest frequencies")
+
+
+def measure(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    size: int = 8,
+    overshoot: float = 0.02,
+    max_steps: int = 100,
+    candidates: int | None = 10,
+) -> dict[str, np.ndarray]:
+    """Two rows an image, for the `size` x `size` blocks at both ends of the DCT's diagonal.
+
+    Columns ``prediction``, ``correct``, ``pixels`` (the image [C * H * W], float32) and, for each block,
+    ``subspace`` (0 and 1), ``subspace_name``, ``dimension``, ``d2`` (DeepFool's distance in it, pixel units,
+    NaN where no boundary was found), ``target`` (the class beyond it, or -1) and ``perturbation`` (pixels).
+
+    Raises:
+        ValueError: the two blocks would be one.
+    """
+    shape = tuple(images.shape[1:])
+    between = min(shape[1:]) - size
+    if between < 1:
+        raise ValueError(f"size is {size}; allowed: at most {min(shape[1:]) - 1} for images of {shape[1:]}")
+    bases = diagonal_subspaces(shape, size, between)
+    margins = deepfool(
+        model, images, subspaces=bases, overshoot=overshoot, max_steps=max_steps, candidates=candidates
+    )
+    count = len(images)
+    return {
+        "prediction": margins.label.cpu().numpy(),
+        "correct": (margins.label == labels).cpu().numpy(),
+        "pixels": _lists(images.flatten(1)),
+        "subspace": np.tile(np.arange(len(NAMES)), (count, 1)),
+        "subspace_name": np.tile(np.array(NAMES, object), (count, 1)),
+        "dimension": np.full((count, len(NAMES)), bases.shape[2]),
+        "d2": margins.distance.T.cpu().numpy(),
+        "target": margins.target.T.cpu().numpy(),
+        "perturbation": _lists(margins.perturbation.flatten(2).transpose(0, 1)),
+    }
+
+
+def _lists(values: Tensor) -> np.ndarray:
+    """``[..., D]`` as an array ``[...]`` of arrays, one a cell of a table."""
+    cells = np.empty(values.shape[:-1], object)
+    for place, cell in zip(np.ndindex(cells.shape), values.flatten(0, -2).float().cpu().numpy(), strict=True):
+        cells[place] = cell
+    return cells

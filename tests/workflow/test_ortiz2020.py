@@ -1,0 +1,87 @@
+"""The figures of a paper that a configuration names, and no others: profiles, images, a table."""
+
+import pandas as pd
+import pytest
+from pipeline import Pipeline
+
+FIGURES = "results/tiny/figures/ortiz2020"
+TABLE = "results/tiny/tables/ortiz2020/table01"
+
+
+@pytest.fixture
+def pipeline(tmp_path) -> Pipeline:
+    digits = {"subset": {"train": 300, "test": 50}}
+    network = {"view": "few", "architecture": "lenet", "optimizer": "sgd", "learning_rate": 0.1}
+    margins = {"estimator": "subspace_margins", "images": 6, "splits": ["test"], "max_steps": 5}
+    config = {
+        "scale": "tiny",
+        "datasets": {
+            "mnist": {"source": "embedded", "name": "mnist"},
+            "t1": {"source": "t1", "train": 200, "test": 50, "dimensions": 20},
+        },
+        "views": {
+            "few": {"dataset": "mnist", "changes": [digits]},
+            "flipped": {"dataset": "mnist", "changes": [digits, "dct_flip"]},
+        },
+        "training": {"epochs": 1, "batch_size": 50},
+        "runs": {
+            "digits": network,
+            "flipped_digits": {**network, "view": "flipped"},
+            "deep": {
+                "view": "t1",
+                "architecture": {"deep_dense": {"hidden": 20, "layers": 2}},
+            },
+        },
+        "measurements": {
+            "along": {**margins, "subspaces": {"dct": {"kind": "block", "size": 8, "step": 10}}},
+            "four": {**margins, "subspaces": {"t1": {"dimension": 3, "seed": 0}}},
+            "examples": {"estimator": "subspace_examples", "images": 3, "splits": ["test"], "max_steps": 5},
+        },
+        "papers": {
+            "ortiz2020": {
+                "mnist": "digits",
+                "mnist_flipped": "flipped_digits",
+                "mnist_epochs": [0, 1],
+                "t1": "deep",
+                "margins": {"mnist": "along", "t1": "four"},
+                "examples": {"data": "mnist", "measurement": "examples"},
+            }
+        },
+    }
+    return Pipeline(tmp_path, config)
+
+
+def test_a_figure_is_built_if_its_runs_are_named(pipeline):
+    pipeline.run()
+    built = sorted(path.stem for path in (pipeline.folder / FIGURES).glob("*.png"))
+    assert built == ["fig02a", "fig02d", "fig03", "fig_ext_epochs"]
+
+    numbers = pd.read_csv(pipeline.folder / f"{FIGURES}/fig02d.csv")
+    assert len(numbers[numbers["drawn"] == "point"]) == 6 * 3
+    assert set(numbers["run"]) == {"flipped_digits"}
+    images = pd.read_csv(pipeline.folder / f"{FIGURES}/fig03.csv")
+    energy = images.assign(
+        energy=[sum(float(pixel) ** 2 for pixel in pixels.split()) for pixels in images["pixels"]]
+    ).pivot(index="image", columns="role", values="energy")
+    assert (abs(energy["flipped"] / energy["standard"] - 1) < 1e-3).all()
+    table = pd.read_csv(pipeline.folder / f"{TABLE}.csv")
+    assert set(table["run"]) == {"deep"} and table["published"].notna().all()
+    claims = pd.read_csv(pipeline.folder / "results/tiny/claims.csv")
+    assert {"table01-order-d2", "fig02d-mirror", "fig02a-rise"} <= set(claims["claim"])
+
+    pipeline.config["papers"]["ortiz2020"]["mnist_epochs"] = [0, 2]
+    refused = pipeline.run("--dry-run", check=False)
+    assert "papers.ortiz2020.mnist_epochs: run digits has no checkpoint of epoch 2" in (
+        refused.stdout + refused.stderr
+    )
+
+
+def test_a_low_pass_must_be_in_the_view(pipeline):
+    section = pipeline.config["papers"]["ortiz2020"]
+    section |= {"cifar": "digits", "cifar_low_pass": "flipped_digits"}
+    section["margins"]["cifar"] = "along"
+    refused = pipeline.run("--dry-run", check=False)
+    assert (
+        "papers.ortiz2020.cifar_low_pass: flipped_digits; allowed: a run on a view with the change low_pass"
+        in (refused.stdout + refused.stderr)
+    )
