@@ -214,6 +214,20 @@ def test_what_the_chain_does_not_know_goes_through_autograd():
         torch.testing.assert_close(vjp(seeds)[1], expected)
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_what_does_not_depend_on_the_image_has_gradient_zero(count):
+    class Bias(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.bias = nn.Parameter(torch.ones(4))
+
+        def forward(self, x):
+            return self.bias.expand(len(x), 4)
+
+    _, vjp = linearize(Bias().eval(), torch.rand(2, 1, 3, 3))
+    assert torch.equal(vjp(torch.ones(count, 2, 4)), torch.zeros(count, 2, 1, 3, 3))
+
+
 def test_batched_backward_is_silent_and_right(recwarn):
     """Layers that vmap knows no rule for fall back without a word."""
     model = conv(nn.Conv2d(2, 4, 3), nn.AdaptiveMaxPool2d(3), nn.PReLU(), nn.LocalResponseNorm(2))

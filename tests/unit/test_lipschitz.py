@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from marginalia.margins import deepfool, linear_margin, lipschitz_bound
+from marginalia.margins.linear import linear_layer
 from marginalia.margins.lipschitz import one_hidden_layer, uniform_in_ball
 from marginalia.models import build
 
@@ -116,6 +117,20 @@ def test_only_that_shape_of_network_takes_the_fast_path():
         assert one_hidden_layer(other) is None
     taken[1].register_forward_hook(lambda *_: None)
     assert one_hidden_layer(taken) is None
+
+
+def test_a_linear_network_is_one_linear_layer_and_nothing_else():
+    layer = nn.Linear(4, 4)
+    for model in (
+        layer,
+        nn.Sequential(nn.Flatten(), nn.Identity(), layer),
+        nn.Sequential(layer, nn.Dropout()),
+    ):
+        assert linear_layer(model) is layer
+    for layers in ([layer, nn.ReLU()], [layer, layer], [nn.Flatten()], [nn.ReLU(), layer, nn.Flatten()]):
+        assert linear_layer(nn.Sequential(*layers)) is None
+    layer.register_forward_hook(lambda *_: None)
+    assert linear_layer(layer) is None
 
 
 def test_never_above_deepfool_where_the_ball_is_sampled_well():

@@ -97,6 +97,8 @@ def test_deep_defense_considers_the_candidates_only():
         for count in (None, 2)
     ]
     assert found[0] < found[1] == pytest.approx(0.09999 / np.hypot(0.1, 0.01))
+    losses = [deep_defense.loss(model, image, label, candidates=count) for count in (2, 3, None)]
+    assert losses[0] < losses[1] == losses[2]
 
 
 def test_images_without_a_way_stay_finite():

@@ -74,7 +74,7 @@ def _by_autograd(model: nn.Module, points: Tensor) -> tuple[Tensor, Vjp]:
                 (gradients,) = torch.autograd.grad(
                     logits, leaf, seeds, is_grads_batched=True, retain_graph=True, materialize_grads=True
                 )
-            return gradients
+            return gradients.expand(len(seeds), *leaf.shape)  # one for all where the image has no part
         each = [
             torch.autograd.grad(logits, leaf, seed, retain_graph=True, materialize_grads=True)[0]
             for seed in seeds
