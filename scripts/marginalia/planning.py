@@ -98,6 +98,8 @@ class Plan:
         self.config, self.captions = config, captions
         self.results = f"results/{config['scale']}"
         self.products: dict[tuple[str, str, str], Product] = {}
+        self.studies: dict[tuple[str, str], Study] = {}
+        self._study_of: dict[str, Study] = {}
         self._on_disk = on_disk
         self._answers: dict[tuple, object] = {}
         self._wanted: dict[tuple[str, str], set[int]] = defaultdict(set)
@@ -503,29 +505,49 @@ class Plan:
         expected = identity_of_claims(self.claims_identity(), files)
         return saved_identity(self.at(f"{self.results}/claims.md")) == expected
 
-    # Studies: linear classifiers that a paper trains and measures in one job
+    # Studies
 
-    def study_record(self, paper: str, study: str) -> dict:
+    def add_study(self, study: Study) -> None:
+        """Add a study to what can be made."""
+        self.studies[study.paper, study.id] = study
+        self._study_of |= {file: study for file in self.study_files(study)}
+
+    def study_files(self, study: Study) -> list[str]:
+        """The files of all tables of a study."""
+        return [f"{self.results}/margins/{study.paper}/{study.id}/{table}.parquet" for table in study.tables]
+
+    @remembered
+    def study_record(self, paper: str, name: str) -> dict:
         """What a study depends on."""
-        settings = self.config["papers"][paper]["binary"]
+        study = self.studies[paper, name]
         return {
-            "study": study,
-            "view": self.view_record(settings["view"]),
-            "settings": without(settings, ["view"]) if study == "logistic" else {},
-            "code": code.meaning(
-                f"marginalia.linear.{study}",
-                "marginalia.linear.points",
-                "marginalia.linear.adversarial",
-                "marginalia.measurements.parquet:write_table",
-            ),
-            "data_code": self.data_code(settings["view"]),
+            "study": study.id,
+            "view": self.view_record(study.view),
+            "settings": study.settings,
+            "code": code.meaning(*study.code, "marginalia.measurements.parquet:write_table"),
+            "data_code": self.data_code(study.view),
         }
 
     def study_is_current(self, file: str) -> bool:
-        """Whether a file ``margins/PAPER/STUDY/TABLE.parquet`` is what it would be now."""
-        paper, study = Path(file).parts[-3:-1]
+        """Whether a file of a study is what it would be now."""
+        study = self._study_of[file]
         stored = (saved_provenance(self.at(file)) or {}).get("identity")
-        return same_text(self.study_record(paper, study), stored)
+        return same_text(self.study_record(study.paper, study.id), stored)
+
+
+class Study(NamedTuple):
+    """Linear classifiers that a paper trains and measures in one job, which writes several tables.
+
+    `settings` and `code` (as :func:`marginalia.code.meaning` takes it) are what the tables depend on besides
+    the images of `view`. They lie in ``margins/PAPER/ID``.
+    """
+
+    paper: str
+    id: str
+    view: str
+    tables: tuple[str, ...]
+    settings: dict
+    code: tuple[str, ...]
 
 
 class Source(NamedTuple):
@@ -558,9 +580,9 @@ def read_json(path: Path) -> dict:
 
 
 def published_numbers(product: Product) -> list[str]:
-    """The CSV with what a paper publishes, where it lies beside the module of its tables."""
-    file = Path(__file__).parent / "tables" / f"{product.paper}.csv"
-    return [str(file)] if product.kind == "table" and file.is_file() else []
+    """The CSV with what a paper publishes, where it lies beside the module of its figures or tables."""
+    file = Path(__file__).parent / f"{product.kind}s" / f"{product.paper}.csv"
+    return [str(file)] if file.is_file() else []
 
 
 def _plugin_record(kind: str, entry: dict) -> dict:

@@ -130,34 +130,49 @@ def told_of_part(wildcards):
 # Studies of linear classifiers
 
 
-def study_file(paper, study, table):
-    return f"{RESULTS}/margins/{paper}/{study}/{table}.parquet"
-
-
 def study_table(paper, study, table):
     """A table of a study, as a product takes it."""
-    return Taken("file", files=(study_file(paper, study, table),))
+    return study_tables(paper, [study], table)
 
 
-def studied(study, *tables):
+def study_tables(paper, studies, table):
+    """A table of several studies, as a product takes it: one below the other."""
+    found = [PLAN.studies[paper, study] for study in studies]
+    return Taken("file", files=tuple(PLAN.study_files(study)[study.tables.index(table)] for study in found))
+
+
+def study_of(name, wildcards):
+    """The study that a rule makes; `name` holds the wildcards of the rule."""
+    try:
+        return PLAN.studies[wildcards.paper, name.format(**wildcards)]
+    except KeyError:
+        raise WorkflowError(
+            f"{wildcards.paper} has no study {name.format(**wildcards)} in this configuration"
+        )
+
+
+def studied(name):
     """The input function of a study; its tables are made anew if they are there and not current."""
 
     def studied_on(wildcards):
-        paths = [study_file(wildcards.paper, study, table) for table in tables]
+        study = study_of(name, wildcards)
+        paths = PLAN.study_files(study)
         current = all(map(PLAN.study_is_current, paths))
         for path in paths:
             again(path, current)
-        return images(BINARY[wildcards.paper]["view"], current)
+        return images(study.view, current)
 
     return studied_on
 
 
-def told_of_study(study):
+def told_of_study(name):
     """What the job is told that makes a study."""
-    return lambda wildcards: told(
-        settings=without(BINARY[wildcards.paper], ["view"]),
-        identity=text(PLAN.study_record(wildcards.paper, study)),
-    )
+
+    def told_of(wildcards):
+        study = study_of(name, wildcards)
+        return told(settings=study.settings, identity=text(PLAN.study_record(study.paper, study.id)))
+
+    return told_of
 
 
 # Products

@@ -1,0 +1,35 @@
+"""Tanay and Griffin 2018, "A New Angle on L2 Regularization"."""
+
+TANAY2018 = config["papers"]["tanay2018"]
+
+
+def tanay2018_svm(table, pairs):
+    """A table of the SVMs of some pairs of classes."""
+    return study_tables("tanay2018", [f"svm_path/{pair_name(pair)}" for pair in pairs], table)
+
+
+if "svm" in TANAY2018:
+    TANAY2018_SHOWN = {
+        **{table: tanay2018_svm(table, TANAY2018["svm"]["shown_pairs"]) for table in ("levels", "normals")},
+        "images": study_table("tanay2018", "svm_images", "images"),
+    }
+    TANAY2018_ALL = {"levels": tanay2018_svm("levels", TANAY2018["svm"]["pairs"])}
+    TANAY2018_PAIRS = {"drawn_pairs": [pair_name(pair) for pair in TANAY2018["svm"]["shown_pairs"]]}
+    TANAY2018_GRID = {**TANAY2018_PAIRS, "drawn_levels": TANAY2018["svm"]["shown_levels"]}
+    for name, title, inputs, settings in (
+        ("toy_problem", "two classes of images of two numbers, and a line between them", {}, {}),
+        ("projected_image", "an image and its projection on the boundary", {}, {}),
+        ("mirror_image", "an image and its mirror image", {}, {}),
+        ("mirror_angle", "an image and its mirror image as the boundary tilts", {}, {}),
+        ("noisy_point", "one noisy point, with little and with much regularization", {}, {}),
+        ("risk_distributions", "raw score, score times label, and penalty", TANAY2018_SHOWN, TANAY2018_PAIRS),
+        ("losses", "three loss functions", {}, {}),
+        ("scaled_losses", "loss functions scaled by the norm of the weights, and their limits", {}, {}),
+        ("tilting_plane", "adversarial distance and tilting angle", TANAY2018_SHOWN, TANAY2018_PAIRS),
+        ("svm_distances", "distances to the boundary and the scaled loss", TANAY2018_SHOWN, TANAY2018_GRID),
+        ("svm_projection", "training images in the tilting plane", TANAY2018_SHOWN, TANAY2018_GRID),
+        ("svm_mirrors", "images and their mirror images", TANAY2018_SHOWN, TANAY2018_GRID),
+        ("svm_pairs", "angle, distance and errors of all pairs", TANAY2018_ALL, TANAY2018_PAIRS),
+        ("svm_published", "the curves that the authors published", TANAY2018_ALL, TANAY2018_PAIRS),
+    ):
+        add("figure", "tanay2018", name, title, inputs, settings)
