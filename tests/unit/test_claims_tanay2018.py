@@ -87,7 +87,7 @@ def changed(name, column, change, where=lambda table: table.index >= 0):
     [
         (
             "mirror_angle",
-            changed("mirror_angle", "distance_to_mirror", lambda d: d.iloc[::-1].to_numpy()),
+            changed("mirror_angle", "distance_to_mirror", lambda d: 1.4 - d),
             "mirror_angle-limit",
             CONTRADICTED,
         ),

@@ -1,4 +1,4 @@
-"""The theory of tanay2018: limits of the losses, adversarial distance and angle, tilting plane, mirror images."""
+"""The theory of tanay2018: limits of the losses, adversarial distance, tilting plane, mirror images."""
 
 import numpy as np
 import pytest

@@ -417,7 +417,7 @@ def pairs(levels: pd.DataFrame, drawn_pairs: Sequence[str]) -> Plot:
         entries = [style.plain_line(look, _named(pair)) for pair, look in _looks(drawn_pairs).items()]
         others = table.loc[~table["highlighted"], "pair"].nunique()
         if others:
-            entries.append(style.plain_line(style.Look("0.75", "-", ""), f"{others} other pairs"))
+            entries.append(style.plain_line(style.Look("0.75", "-", ""), f"other pairs: {others}"))
         subject = "SVM: angle, adversarial distance and errors, by regularization"
         worst = f"greatest relative duality gap {table['duality_gap'].max():.1e}"
         panels.frame(figure, subject, [levels], entries, f"{_counted(levels)} · {worst}")
