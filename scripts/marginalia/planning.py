@@ -26,6 +26,7 @@ from marginalia.identity import chosen, digest, same_text, settled, text
 from marginalia.measurements.stored import MEASUREMENT_KEYS, saved_provenance
 from marginalia.products import (
     KINDS,
+    STEMS,
     Product,
     Taken,
     identity_of_claims,
@@ -452,7 +453,7 @@ class Plan:
 
     def product_path(self, product: Product) -> str:
         """The files of a product, without their endings."""
-        return f"{self.results}/{product.kind}s/{product.paper}/{product.id}"
+        return f"{self.results}/{STEMS[product.kind].format(paper=product.paper, product=product.id)}"
 
     def sources(self, taken: Taken) -> list[Source]:
         """Where that lies, or will lie, which a product takes under one name."""
@@ -460,6 +461,11 @@ class Plan:
             return self.measurement_sources(taken.run, taken.measurement, taken.epochs)
         if taken.kind == "history":
             return self.history_sources(taken.run)
+        if taken.kind == "picture":
+            figures = [self.products["figure", paper, name] for paper, name in taken.figures]
+            return [
+                Source(f"{self.product_path(each)}.png", self.product_is_current(each)) for each in figures
+            ]
         return [Source(file, self.study_is_current(file)) for file in taken.files]
 
     def making(self, product: Product) -> dict:

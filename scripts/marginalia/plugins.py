@@ -34,7 +34,7 @@ ENTRIES = {
     "methods": "loss",
     "estimators": "measure",
 }
-INTERNAL = ("generator", "facts")  # parameters that the caller gives, and no configuration
+INTERNAL = ("generator", "facts", "dataset")  # parameters that the caller gives, and no configuration
 GIVEN_TO_MODELS = ("shape", "classes")  # likewise, to an architecture that is a function of one's own
 
 _OPERATORS = {

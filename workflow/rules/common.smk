@@ -129,6 +129,11 @@ def history(run):
     return Taken("history", run, epochs=tuple(range(last_epoch(config["runs"][run]) + 1)))
 
 
+def drawn(paper, *names):
+    """The pictures of some figures, by the names of those."""
+    return Taken("picture", figures=tuple((paper, name) for name in names))
+
+
 def external(run):
     """The external checkpoints on the data of a run, by name."""
     view = config["runs"][run]["view"]

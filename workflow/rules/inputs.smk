@@ -179,12 +179,13 @@ def told_of_study(name):
 
 
 def product_of(kind, wildcards):
+    name = getattr(wildcards, "product", kind)  # a paper has one page
     try:
-        return PLAN.products[kind, wildcards.paper, wildcards.product]
+        return PLAN.products[kind, wildcards.paper, name]
     except KeyError:
         there = ", ".join(name for of, paper, name in PLAN.products if (of, paper) == (kind, wildcards.paper))
         raise WorkflowError(
-            f"{wildcards.paper} has no {kind} {wildcards.product} in this configuration; it has {there or 'none'}"
+            f"{wildcards.paper} has no {kind} {name} in this configuration; it has {there or 'none'}"
         )
 
 
@@ -205,7 +206,7 @@ def taken_by(kind):
 def labels_of(kind):
     """How the report lists a product."""
     return lambda wildcards: {
-        "figure": wildcards.product,
+        "figure": product_of(kind, wildcards).id,
         "shows": product_of(kind, wildcards).title,
     }
 
@@ -236,5 +237,5 @@ def shown_in_gallery(wildcards):
         for product in PLAN.products.values()
         if product.paper == wildcards.paper
         for path in PLAN.product_files(product)
-        if path.endswith((".png", ".csv", ".txt", ".md"))
+        if path.endswith((".png", ".csv", ".txt", ".md") if product.kind != "page" else ".html")
     ]

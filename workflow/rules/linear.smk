@@ -45,7 +45,7 @@ for paper, study in SVM.items():
         study["view"],
         ["images"],
         {
-            "labels": sorted({label for pair in study["shown_pairs"] for label in pair}),
+            "labels": sorted({label for pair in study["pairs"] for label in pair}),
             "images": study["images"],
         },
         ["marginalia.linear.pairs:image_table"],

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import pandas as pd
 
-from marginalia.claims import NOT_TESTABLE, Claim, judged
+from marginalia.claims import NOT_TESTABLE, Claim, judged, lenet
 
 UPRIGHT = 0.01  # radians: a tilting angle that is none
 EXACT = 1e-4  # relative: of what is an equation
@@ -29,7 +29,8 @@ def check(tables: Mapping[str, pd.DataFrame]) -> list[Claim]:
         "svm_pairs": _regularization,
         "svm_published": _published,
     }
-    return [claim for name in checks if name in tables for claim in checks[name](name, tables[name])]
+    found = [claim for name in checks if name in tables for claim in checks[name](name, tables[name])]
+    return found + lenet.check(tables)
 
 
 def _mirror_becomes_image(figure: str, table: pd.DataFrame) -> Iterator[Claim]:

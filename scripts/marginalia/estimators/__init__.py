@@ -7,5 +7,5 @@ module names these, such as ``KEYS = ("subspace",)``. A boolean column ``capped`
 greatest that the estimator gives.
 
 Parameters that the caller gives, and no configuration: ``generator``, seeded, for random numbers; ``facts``,
-what the data know of themselves (:class:`marginalia.dataset.Dataset`).
+what the data know of themselves (:class:`marginalia.dataset.Dataset`); ``dataset``, all of them.
 """

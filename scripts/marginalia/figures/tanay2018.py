@@ -12,11 +12,14 @@ pair of classes and level of regularization:
 - ``normals``: pair, log10_lambda, normal (the unit normal vector),
 - ``images``: the training images: image, label, class_name, pixels.
 
+Those of LeNet are described in :mod:`marginalia.figures.lenet`.
+
 Distances are in pixel units with pixels in [0, 1]. Each figure returns itself and the table of what it plots.
 """
 
-from marginalia.figures import svm, tilting
+from marginalia.figures import lenet, svm, tilting
 
+adversarial_prediction = lenet.prediction
 toy_problem = tilting.toy_problem
 projected_image = tilting.projected_image
 mirror_image = tilting.mirror_image
@@ -31,3 +34,7 @@ svm_projection = svm.projection
 svm_mirrors = svm.mirrors
 svm_pairs = svm.pairs
 svm_published = svm.published_curves
+lenet_errors = lenet.errors
+lenet_weights = lenet.weights
+lenet_adversarial = lenet.adversarial
+lenet_margins = lenet.margins

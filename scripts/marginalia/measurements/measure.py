@@ -45,7 +45,8 @@ def measure(
     """
     function = plugins.load("estimators", estimator)
     asked = inspect.signature(function).parameters
-    facts = {"facts": dataset.facts} if "facts" in asked else {}
+    known = {"facts": dataset.facts, "dataset": dataset}
+    facts = {name: value for name, value in known.items() if name in asked}
     device = next(model.parameters()).device
     size = at_once(device)
     chosen = {name: _chosen(getattr(dataset, name), images, selection_seed) for name in splits}

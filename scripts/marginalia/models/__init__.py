@@ -4,8 +4,9 @@ Networks take images ``[N, C, H, W]`` with pixels in [0, 1] and return logits ``
 """
 
 import inspect
+from collections.abc import Callable, Iterable
 
-from torch import nn
+from torch import Tensor, nn
 
 from marginalia import plugins
 
@@ -36,3 +37,14 @@ def build(
     if not isinstance(model, nn.Module):
         raise ValueError(f"{name} returned {type(model).__name__}, not a torch.nn.Module")
     return model
+
+
+def fit(model: nn.Module, batches: Callable[[], Iterable[Tensor]]) -> None:
+    """Show the training images, before training begins, to all layers that ask for them.
+
+    Args:
+        batches: gives the images ``[N, C, H, W]`` in batches, each time that it is called.
+    """
+    for module in model.modules():
+        if callable(getattr(module, "fit", None)):
+            module.fit(batches())
