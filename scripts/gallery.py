@@ -1,7 +1,7 @@
 """Copy the figures, tables and claims of a paper to where git keeps them, with a note of what they are.
 
 In: the PNG, the CSV and the line of provenance of each figure; the Markdown and the CSV of each table; the
-claims as a Markdown table.
+page; the claims as a Markdown table.
 Job: ``scale``, ``titles`` (by name).
 Out: a folder with PNGs, tables and CSVs, and README.md: scale, data, commit and machine.
 """
@@ -11,6 +11,8 @@ import subprocess
 from pathlib import Path
 
 from jobs import logged
+
+LARGEST = 8e6  # bytes of a file that the gallery keeps
 
 
 def commit() -> str:
@@ -43,9 +45,11 @@ with logged(snakemake):
                 lines += ["", f"## {path.stem}: {title}", "", f"![{title}]({name})"]
                 told = files[f"{path.stem}.txt"].read_text(encoding="utf-8")
                 lines += ["", told.splitlines()[0]]
+            elif path.suffix == ".html" and path.stat().st_size < LARGEST:
+                lines += ["", f"## [{job.titles['page']}]({name}), a page: download it, and open it"]
             elif path.suffix == ".md":
                 lines += ["", f"## {path.stem}", "", path.read_text(encoding="utf-8").strip()]
-            if path.suffix != ".txt":
+            if path.suffix != ".txt" and path.stat().st_size < LARGEST:
                 shutil.copy(path, folder)
         claims = Path(snakemake.input.claims).read_text(encoding="utf-8").splitlines()
         own = [line for line in claims if line.startswith(f"| {snakemake.wildcards.paper} ")]

@@ -1,8 +1,8 @@
 """Make one product: a figure, a table or a page.
 
 In:  by the names of the tables that the function takes: folders of measurements, folders of segments (of
-     which the history is read), or single measurements. A name that starts with ``external_`` is of a model
-     trained elsewhere; a name without any file counts as not given.
+     which the history is read), single measurements, or PNGs. A name that starts with ``external_`` is of a
+     model trained elsewhere; a name without any file counts as not given.
 Job: ``kind``, ``paper``, ``function`` (of ``marginalia.figures.PAPER``, ``marginalia.tables.PAPER`` or
      ``marginalia.pages.PAPER``), ``title``, ``inputs`` (what each name is, and the epochs that are wanted),
      ``settings`` (what the function takes besides tables), ``outdated`` (runs that were trained by older
@@ -28,8 +28,15 @@ with logged(snakemake):
     }
     paths = {name: paths.get(name, []) for name in job.inputs}
     make = getattr(importlib.import_module(f"marginalia.{job.kind}s.{job.paper}"), job.function)
-    made = make(**read_tables(job.inputs, paths, job.scale, job.outdated), **job.settings)
-    title = f"{job.paper} {Path(snakemake.output.txt).stem}: {job.title}"
+    pictures = {
+        name: {file.stem: file.read_bytes() for file in map(Path, paths[name])}
+        for name, taken in job.inputs.items()
+        if taken["kind"] == "picture"
+    }
+    tables = {name: taken for name, taken in job.inputs.items() if name not in pictures}
+    made = make(**read_tables(tables, paths, job.scale, job.outdated), **pictures, **job.settings)
+    name = "" if job.kind == "page" else f" {Path(snakemake.output.txt).stem}"
+    title = f"{job.paper}{name}: {job.title}"
 
     with ExitStack() as stack:
         files = {  # the .txt, which has the identity, is entered first and takes its name last

@@ -294,6 +294,36 @@ def check_reached(settings: dict, where: str, keys: Iterable[str]) -> None:
                 )
 
 
+def pair_name(pair: Iterable[int]) -> str:
+    """How a pair of labels is written: 7-9."""
+    return "-".join(map(str, pair))
+
+
+def check_pairs(settings: dict, where: str) -> None:
+    """Refuse SVMs to be shown (``shown_pairs``, ``shown_levels``) that are not among those to be found.
+
+    Raises:
+        ConfigurationError: such a pair or level, or a pair of one class.
+    """
+    for pair in settings["pairs"]:
+        if pair[0] == pair[1]:
+            raise ConfigurationError(f"{where}.pairs: {pair} is one class; allowed: two labels")
+    there = [pair_name(pair) for pair in settings["pairs"]]
+    for pair in settings["shown_pairs"]:
+        _check_member(pair_name(pair), there, f"{where}.shown_pairs")
+    levels = levels_between(**settings["levels"])
+    for level in settings["shown_levels"]:
+        if level not in levels:
+            allowed = ", ".join(f"{at:g}" for at in levels)
+            raise ConfigurationError(f"{where}.shown_levels: there is no level {level:g}; allowed: {allowed}")
+
+
+def levels_between(first: float, last: float, count: int) -> list[float]:
+    """Evenly spaced levels, from the greatest to the least."""
+    step = (last - first) / max(1, count - 1)
+    return sorted((round(first + step * number, 6) for number in range(count)), reverse=True)
+
+
 def without(mapping: dict, keys: Iterable[str]) -> dict:
     """The entries of ``mapping`` whose keys are not among ``keys``."""
     return {key: value for key, value in mapping.items() if key not in keys}

@@ -56,6 +56,15 @@ def describe(device: torch.device) -> dict[str, object]:
     }
 
 
+def describe_processor() -> dict[str, object]:
+    """The same of the processor, for what does not use torch."""
+    return {
+        "device": "cpu",
+        "machine": f"{_processor()} ({os.cpu_count()} cores)",
+        "versions": {"python": platform.python_version()},
+    }
+
+
 def seed_of(*parts: object) -> int:
     """A 63-bit seed that depends on nothing but its arguments (a run's name, its configured seed, ...)."""
     digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()

@@ -26,6 +26,7 @@ from marginalia.identity import chosen, digest, same_text, settled, text
 from marginalia.measurements.stored import MEASUREMENT_KEYS, saved_provenance
 from marginalia.products import (
     KINDS,
+    STEMS,
     Product,
     Taken,
     identity_of_claims,
@@ -98,6 +99,7 @@ class Plan:
         self.config, self.captions = config, captions
         self.results = f"results/{config['scale']}"
         self.products: dict[tuple[str, str, str], Product] = {}
+        self.studies: dict[tuple[str, str], Study] = {}
         self._on_disk = on_disk
         self._answers: dict[tuple, object] = {}
         self._wanted: dict[tuple[str, str], set[int]] = defaultdict(set)
@@ -466,7 +468,7 @@ class Plan:
 
     def product_path(self, product: Product) -> str:
         """The files of a product, without their endings."""
-        return f"{self.results}/{product.kind}s/{product.paper}/{product.id}"
+        return f"{self.results}/{STEMS[product.kind].format(paper=product.paper, product=product.id)}"
 
     def sources(self, taken: Taken) -> list[Source]:
         """Where that lies, or will lie, which a product takes under one name."""
@@ -474,6 +476,11 @@ class Plan:
             return self.measurement_sources(taken.run, taken.measurement, taken.epochs)
         if taken.kind == "history":
             return self.history_sources(taken.run)
+        if taken.kind == "picture":
+            figures = [self.products["figure", paper, name] for paper, name in taken.figures]
+            return [
+                Source(f"{self.product_path(each)}.png", self.product_is_current(each)) for each in figures
+            ]
         return [Source(file, self.study_is_current(file)) for file in taken.files]
 
     def making(self, product: Product) -> dict:
@@ -519,29 +526,63 @@ class Plan:
         expected = identity_of_claims(self.claims_identity(), files)
         return saved_identity(self.at(f"{self.results}/claims.md")) == expected
 
-    # Studies: linear classifiers that a paper trains and measures in one job
+    # Studies
 
-    def study_record(self, paper: str, study: str) -> dict:
+    def add_study(self, study: Study) -> None:
+        """Add a study to what can be made."""
+        self.studies[study.paper, study.id] = study
+
+    def study_files(self, study: Study) -> list[str]:
+        """The files of all tables of a study."""
+        return [f"{self.results}/margins/{study.paper}/{study.id}/{table}.parquet" for table in study.tables]
+
+    def study(self, paper: str, name: str) -> Study:
+        """A study that the configuration asks for.
+
+        Raises:
+            ConfigurationError: there is none of this name; the message names those that there are.
+        """
+        self.entry("papers", paper)
+        if (paper, name) not in self.studies:
+            there = ", ".join(other for of, other in self.studies if of == paper) or "none"
+            raise ConfigurationError(
+                f"{name} of papers.{paper} is not in this configuration; its studies: {there}"
+            )
+        return self.studies[paper, name]
+
+    @remembered
+    def study_record(self, paper: str, name: str) -> dict:
         """What a study depends on."""
-        settings = self.entry("papers", paper)["binary"]
+        study = self.study(paper, name)
         return {
-            "study": study,
-            "view": self.view_record(settings["view"]),
-            "settings": without(settings, ["view"]) if study == "logistic" else {},
-            "code": code.meaning(
-                f"marginalia.linear.{study}",
-                "marginalia.linear.points",
-                "marginalia.linear.adversarial",
-                "marginalia.measurements.parquet:write_table",
-            ),
-            "data_code": self.data_code(settings["view"]),
+            "study": study.id,
+            "view": self.view_record(study.view),
+            "settings": study.settings,
+            "code": code.meaning(*study.code, "marginalia.measurements.parquet:write_table"),
+            "data_code": self.data_code(study.view),
         }
 
     def study_is_current(self, file: str) -> bool:
         """Whether a file ``margins/PAPER/STUDY/TABLE.parquet`` is what it would be now."""
-        paper, study = Path(file).parts[-3:-1]
+        paper, *name, _ = Path(file).relative_to(f"{self.results}/margins").parts
+        study = self.study(paper, "/".join(name))
         stored = (saved_provenance(self.at(file)) or {}).get("identity")
-        return same_text(self.study_record(paper, study), stored)
+        return same_text(self.study_record(study.paper, study.id), stored)
+
+
+class Study(NamedTuple):
+    """Linear classifiers that a paper trains and measures in one job, which writes several tables.
+
+    `settings` and `code` (as :func:`marginalia.code.meaning` takes it) are what the tables depend on besides
+    the images of `view`. They lie in ``margins/PAPER/ID``.
+    """
+
+    paper: str
+    id: str
+    view: str
+    tables: tuple[str, ...]
+    settings: dict
+    code: tuple[str, ...]
 
 
 class Source(NamedTuple):
@@ -574,9 +615,9 @@ def read_json(path: Path) -> dict:
 
 
 def published_numbers(product: Product) -> list[str]:
-    """The CSV with what a paper publishes, beside the module of its tables; figures draw it too."""
-    file = Path(__file__).parent / "tables" / f"{product.paper}.csv"
-    return [str(file)] if file.is_file() else []
+    """The CSV with what a paper publishes, beside the module of its tables or of its figures."""
+    files = (Path(__file__).parent / folder / f"{product.paper}.csv" for folder in ("tables", "figures"))
+    return [str(file) for file in files if file.is_file()]
 
 
 def _plugin_record(kind: str, entry: dict) -> dict:

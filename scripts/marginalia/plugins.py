@@ -34,7 +34,7 @@ ENTRIES = {
     "methods": "loss",
     "estimators": "measure",
 }
-INTERNAL = ("generator", "facts", "box", "noise_seed")  # which the caller gives, and no configuration
+INTERNAL = ("generator", "facts", "box", "dataset", "noise_seed")  # which the caller gives, no configuration
 GIVEN_TO_MODELS = ("shape", "classes")  # likewise, to an architecture that is a function of one's own
 
 _OPERATORS = {

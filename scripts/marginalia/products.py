@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from marginalia.code import PACKAGE
 from marginalia.identity import digest
 from marginalia.measurements.stored import measurement_files, saved_provenance
 
@@ -14,20 +15,28 @@ KINDS = {  # the endings of a product's files, the one to look at first; .txt sa
     "table": ("html", "csv", "md", "tex", "txt"),
     "page": ("html", "txt"),
 }
-
-
-WRITES = {"figure": ("marginalia.figures.style:save",)}
+STEMS = {  # where they lie, without their endings; a paper has one page, whose id is "page"
+    "figure": "figures/{paper}/{product}",
+    "table": "tables/{paper}/{product}",
+    "page": "{paper}",
+}
+WRITES = {"figure": ("marginalia.figures.style:save",), "page": ("marginalia.pages.form:Page",)}
+PAGES = PACKAGE / "pages"
 
 
 @dataclass(frozen=True)
 class Taken:
-    """What a product takes under one name: a measurement or history of a run at some epochs, or files."""
+    """What a product takes under one name.
 
-    kind: str  # "measurement", "history" or "file"
+    That is a measurement or history of a run at some epochs, files, or the pictures of some figures.
+    """
+
+    kind: str  # "measurement", "history", "file" or "picture"
     run: str = ""
     measurement: str = ""
     epochs: tuple[int, ...] = ()
     files: tuple[str, ...] = ()
+    figures: tuple[tuple[str, str], ...] = ()  # papers and ids
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,9 @@ class Product:
     def code(self) -> tuple[str, ...]:
         """What makes it, as :func:`marginalia.code.meaning` takes it: reading, drawing, writing."""
         makes = f"marginalia.{self.kind}s.{self.paper}:{self.function or self.id}"
-        return ("marginalia.measurements.reading:read_tables", makes, *WRITES.get(self.kind, ()))
+        files = PAGES.glob("*.*") if self.kind == "page" else ()
+        parts = sorted(str(file) for file in files if file.suffix in (".css", ".html", ".js"))
+        return ("marginalia.measurements.reading:read_tables", makes, *WRITES.get(self.kind, ()), *parts)
 
 
 def made_from(facts: str, identity: str) -> str:
@@ -78,7 +89,7 @@ def identity_with_inputs(
     """The identity of a product: what it is (``identity``), and the provenance of all that it takes.
 
     Args:
-        inputs: by name ``{"kind": "measurement", "history" or "file", "epochs": [...]}``.
+        inputs: by name ``{"kind": "measurement", "history", "file" or "picture", "epochs": [...]}``.
         paths: by name the folders or files.
     """
     contents = {name: _contents(taken, sorted(map(Path, paths[name]))) for name, taken in inputs.items()}
@@ -88,5 +99,7 @@ def identity_with_inputs(
 def _contents(taken: Mapping, paths: list[Path]) -> list:
     if taken["kind"] == "history":
         return [[path.parent.name, path.name, (path / "provenance.json").read_text()] for path in paths]
+    if taken["kind"] == "picture":
+        return [[path.name, saved_identity(path.with_suffix(".txt"))] for path in paths]
     found = measurement_files(paths, taken["epochs"])
     return [[*place, saved_provenance(file)] for place, file in sorted(found.items())]

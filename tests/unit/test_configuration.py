@@ -11,8 +11,10 @@ from marginalia.configuration import (
     ConfigurationError,
     assemble,
     check_epochs,
+    check_pairs,
     check_reached,
     kept_epochs,
+    levels_between,
     merge,
     read_yaml,
     resolve,
@@ -20,7 +22,7 @@ from marginalia.configuration import (
 )
 
 ROOT = Path(__file__).parents[2]
-PAPERS = ("mickisch2020", "ortiz2020", "wu2019")
+PAPERS = ("mickisch2020", "ortiz2020", "tanay2018", "wu2019")
 
 
 def read(name: str) -> dict:
@@ -178,6 +180,31 @@ def test_epochs_of_a_figure_must_be_reached(config):
     message = "papers.wu2019.binary.example_epochs: epoch 5000 is beyond the last; allowed: at most 1000"
     with pytest.raises(ConfigurationError, match=message):
         check_reached(binary, "papers.wu2019.binary", ["histogram_epochs", "example_epochs"])
+
+
+@pytest.mark.parametrize(
+    ("mistake", "message"),
+    [
+        ({"pairs": [[4, 9]]}, "shown_pairs: '7-9' is unknown (did you mean 4-9?); allowed: 4-9"),
+        (
+            {"shown_levels": [6, 3.5]},
+            "shown_levels: there is no level 3.5; allowed: 7, 6, 5, 4, 3, 2, 1, 0, -1",
+        ),
+        ({"pairs": [[4, 4]], "shown_pairs": [[4, 4]]}, "pairs: [4, 4] is one class; allowed: two labels"),
+    ],
+)
+def test_pairs_and_levels_of_a_figure_must_be_solved(config, mistake, message):
+    svm = resolved(config)["papers"]["tanay2018"]["svm"]
+    check_pairs(svm, "papers.tanay2018.svm")
+    with pytest.raises(ConfigurationError) as error:
+        check_pairs(svm | mistake, "papers.tanay2018.svm")
+    assert str(error.value) == f"papers.tanay2018.svm.{message}"
+
+
+def test_levels_are_evenly_spaced_and_fall():
+    levels = levels_between(7, -1, 81)
+    assert levels[:3] == [7, 6.9, 6.8] and levels[-1] == -1 and len(levels) == 81
+    assert levels_between(-1, 7, 9) == [7, 6, 5, 4, 3, 2, 1, 0, -1]
 
 
 def test_defaults_of_a_nested_section_are_filled_in(config):

@@ -9,7 +9,7 @@ from marginalia.margins.chain import compile_chain, first_convolution
 from marginalia.margins.folding import folded
 from marginalia.margins.gradients import _by_autograd, _by_layers, footprint, images_at_once, linearize
 from marginalia.margins.subspaces import Bases, DctBlocks, Projection
-from marginalia.models import Concatenation, Normalization, Residual, Subsampling, build
+from marginalia.models import Bytes, Concatenation, Normalization, Residual, Subsampling, build
 
 
 def conv(*layers):
@@ -38,6 +38,7 @@ CHAINS = {
         nn.Conv2d(2, 17, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(17, 4)
     ),
     "normalized": lambda: conv(Normalization(2, [0.3, 0.5], [0.2, 0.4]), nn.Conv2d(2, 5, 3), nn.ReLU()),
+    "bytes": lambda: conv(Bytes((2, 12, 14)), nn.Conv2d(2, 5, 3), nn.ReLU()),
     "normalized alone": lambda: conv(Normalization(2, [0.3, 0.5], [0.2, 0.4]), nn.ReLU()),
     "batch": lambda: conv(nn.BatchNorm2d(2), nn.Conv2d(2, 5, 3, padding=1), nn.BatchNorm2d(5), nn.ReLU()),
     "batch behind linear": lambda: nn.Sequential(

@@ -33,7 +33,7 @@ def plan_of(config: dict, folder: Path) -> Plan:
     resolved = resolve(
         assemble(config, lambda name: read_yaml(ROOT / "config" / name)),
         lambda name: read_yaml(ROOT / "workflow" / "schemas" / f"{name}.schema.yaml"),
-        ("mickisch2020", "ortiz2020", "wu2019"),
+        ("mickisch2020", "ortiz2020", "tanay2018", "wu2019"),
     )
     return Plan(resolved, lambda path: str(folder / path))
 

@@ -696,7 +696,7 @@ def test_script_writes_a_page(monkeypatch, tmp_path):
     page.demo = lambda rows, **tables: Page()
     monkeypatch.setitem(sys.modules, "marginalia.pages.demo", page)
     folder = run_script(monkeypatch, tmp_path, "page", "demo", "demo")
-    assert (folder / "demo.html").read_text() == "<h1>demo demo: methods</h1>"
+    assert (folder / "demo.html").read_text() == "<h1>demo: methods</h1>"
     assert (folder / "demo.txt").read_text().startswith("scale reduced\n\n.. identity: ")
     assert len(list(folder.iterdir())) == 2
 

@@ -16,16 +16,19 @@ try:
         ConfigurationError,
         assemble,
         check_epochs,
+        check_pairs,
         check_reached,
         kept_epochs,
         last_epoch,
+        levels_between,
+        pair_name,
         read_yaml,
         resolve,
         with_types,
         without,
     )
     from marginalia.identity import text
-    from marginalia.planning import Plan, Source, Span, jobs_import_from
+    from marginalia.planning import Plan, Source, Span, Study, jobs_import_from
     from marginalia.products import KINDS, Product, Taken
 except ModuleNotFoundError as error:
     raise WorkflowError(
@@ -34,7 +37,7 @@ except ModuleNotFoundError as error:
     )
 
 jobs_import_from(SCRIPTS)
-PAPERS = ("mickisch2020", "ortiz2020", "wu2019")
+PAPERS = ("mickisch2020", "ortiz2020", "tanay2018", "wu2019")
 PATHS = workflow.modifier.path_modifier  # a workflow that uses this one as a module may move its results
 
 
@@ -96,6 +99,7 @@ wildcard_constraints:
     measurement="[^/]+",
     paper="[^/]+",
     product="[^/]+",
+    pair="[^/]+",
 
 
 def say_what_older_code_trained():
@@ -125,6 +129,11 @@ def history(run):
     return Taken("history", run, epochs=tuple(range(last_epoch(config["runs"][run]) + 1)))
 
 
+def drawn(paper, *names):
+    """The pictures of some figures, by the names of those."""
+    return Taken("picture", figures=tuple((paper, name) for name in names))
+
+
 def external(run):
     """The external checkpoints on the data of a run, by name."""
     view = config["runs"][run]["view"]
@@ -139,6 +148,11 @@ def external_beside(run, measurement):
 def add(kind, paper, name, title, inputs, settings=None, function=""):
     """Add a figure, a table or a page of a paper to what is made."""
     PLAN.add(Product(kind, paper, name, title, inputs, settings or {}, function))
+
+
+def add_study(paper, name, view, tables, settings=None, code=()):
+    """Add a study of linear classifiers of a paper to what can be made."""
+    PLAN.add_study(Study(paper, name, view, tuple(tables), settings or {}, tuple(code)))
 
 
 def check_epochs_or_stop(paper, **roles_by_key):

@@ -132,46 +132,57 @@ def told_of_part(wildcards):
 # Studies of linear classifiers
 
 
-def study_file(paper, study, table):
-    return f"{RESULTS}/margins/{paper}/{study}/{table}.parquet"
-
-
 def study_table(paper, study, table):
     """A table of a study, as a product takes it."""
-    return Taken("file", files=(study_file(paper, study, table),))
+    return study_tables(paper, [study], table)
 
 
-def studied(study, *tables):
+def study_tables(paper, studies, table):
+    """A table of several studies, as a product takes it: one below the other."""
+    found = [PLAN.study(paper, study) for study in studies]
+    return Taken("file", files=tuple(PLAN.study_files(study)[study.tables.index(table)] for study in found))
+
+
+def study_of(name, wildcards):
+    """The study that a rule makes; `name` holds the wildcards of the rule."""
+    return PLAN.study(wildcards.paper, name.format(**wildcards))
+
+
+def studied(name):
     """The input function of a study; its tables are made anew if they are there and not current."""
 
     def studied_on(wildcards):
-        paths = [study_file(wildcards.paper, study, table) for table in tables]
+        study = study_of(name, wildcards)
+        paths = PLAN.study_files(study)
         current = all(map(PLAN.study_is_current, paths))
         for path in paths:
             again(path, current)
-        return images(BINARY[wildcards.paper]["view"], current)
+        return images(study.view, current)
 
     return studied_on
 
 
-def told_of_study(study):
+def told_of_study(name):
     """What the job is told that makes a study."""
-    return lambda wildcards: told(
-        settings=without(BINARY[wildcards.paper], ["view"]),
-        identity=text(PLAN.study_record(wildcards.paper, study)),
-    )
+
+    def told_of(wildcards):
+        study = study_of(name, wildcards)
+        return told(settings=study.settings, identity=text(PLAN.study_record(study.paper, study.id)))
+
+    return told_of
 
 
 # Products
 
 
 def product_of(kind, wildcards):
+    name = getattr(wildcards, "product", kind)  # a paper has one page
     try:
-        return PLAN.products[kind, wildcards.paper, wildcards.product]
+        return PLAN.products[kind, wildcards.paper, name]
     except KeyError:
         there = ", ".join(name for of, paper, name in PLAN.products if (of, paper) == (kind, wildcards.paper))
         raise WorkflowError(
-            f"{wildcards.paper} has no {kind} {wildcards.product} in this configuration; it has {there or 'none'}"
+            f"{wildcards.paper} has no {kind} {name} in this configuration; it has {there or 'none'}"
         )
 
 
@@ -192,7 +203,7 @@ def taken_by(kind):
 def labels_of(kind):
     """How the report lists a product."""
     return lambda wildcards: {
-        "figure": wildcards.product,
+        "figure": product_of(kind, wildcards).id,
         "shows": product_of(kind, wildcards).title,
     }
 
@@ -223,5 +234,5 @@ def shown_in_gallery(wildcards):
         for product in PLAN.products.values()
         if product.paper == wildcards.paper
         for path in PLAN.product_files(product)
-        if path.endswith((".png", ".csv", ".txt", ".md"))
+        if path.endswith((".png", ".csv", ".txt", ".md") if product.kind != "page" else ".html")
     ]

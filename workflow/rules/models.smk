@@ -58,11 +58,14 @@ for run in OWN_RUNS:
             function="run",
         )
 
-add(
-    "table",
-    "models",
-    "all",
-    "errors, and margins after the last epoch",
-    **models_table(),
-    function="models",
-)
+MODELS_TABLE = models_table()
+
+if MODELS_TABLE["settings"]["rows"]:
+    add(
+        "table",
+        "models",
+        "all",
+        "errors, and margins after the last epoch",
+        **MODELS_TABLE,
+        function="models",
+    )

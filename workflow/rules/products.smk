@@ -1,13 +1,14 @@
 """What is looked at: figures, tables and pages of all papers, what they claim, and the gallery.
 
-A figure is drawn by `marginalia.figures.PAPER`, a table made by `marginalia.tables.PAPER`; the captions are
-`workflow/report/PAPER/NAME.rst`.
+A figure is drawn by `marginalia.figures.PAPER`, a table made by `marginalia.tables.PAPER`, a page by
+`marginalia.pages.PAPER`; the captions are `workflow/report/PAPER/NAME.rst`.
 """
 
-from marginalia.products import KINDS
+from marginalia.products import KINDS, STEMS
 
 for kind, endings in KINDS.items():
-    stem = f"{RESULTS}/{kind}s/{{paper}}/{{product}}"
+    stem = f"{RESULTS}/{STEMS[kind]}"
+    called = "{wildcards.paper}" if kind == "page" else "{wildcards.product} of {wildcards.paper}"
 
     rule:
         name:
@@ -25,9 +26,9 @@ for kind, endings in KINDS.items():
             },
             **{ending: f"{stem}.{ending}" for ending in endings[1:]},
         log:
-            f"{LOGS}/{kind}s/{{paper}}/{{product}}.log",
+            f"{LOGS}/{STEMS[kind]}.log",
         benchmark:
-            f"{BENCHMARKS}/{kind}s/{{paper}}/{{product}}.tsv"
+            f"{BENCHMARKS}/{STEMS[kind]}.tsv"
         conda:
             ENVIRONMENT
         threads: 1
@@ -38,7 +39,7 @@ for kind, endings in KINDS.items():
             caption=lambda wildcards, kind=kind: caption_of(product_of(kind, wildcards)),
             job=told_of(kind),
         message:
-            f"make {kind} {{wildcards.product}} of {{wildcards.paper}}: {{params.job.title}}"
+            f"make {kind} {called}: {{params.job.title}}"
         script:
             "../../scripts/product.py"
 

@@ -9,5 +9,5 @@ greatest that the estimator gives.
 Parameters that the caller gives, and no configuration: ``generator``, seeded anew for each call, for random
 numbers; ``noise_seed``, the same in all calls of a measurement and another in each measurement, for what is
 drawn once for all images; ``facts``, what the data know of themselves, and ``box``, their least and greatest
-pixel, or None (:class:`marginalia.dataset.Dataset`).
+pixel, or None; ``dataset``, all of them (:class:`marginalia.dataset.Dataset`).
 """

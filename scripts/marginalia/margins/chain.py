@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from marginalia.models import Concatenation, Normalization, Residual, Subsampling
+from marginalia.models import Bytes, Concatenation, Normalization, Residual, Subsampling
 
 # (gradients at the outputs, the rows that they belong to, or None for all) -> gradients at the inputs
 Backward = Callable[[Tensor, Tensor | None], Tensor]
@@ -111,7 +111,7 @@ def first_convolution(model: nn.Module) -> Callable[[Tensor], Tensor] | None:
     modules, layers = layers_in_order(model), compile_chain(model)
     if not layers:
         return None
-    count = 2 if type(modules[0]) in (Shift, Normalization) else 1
+    count = 2 if type(modules[0]) in (Shift, Normalization, Bytes) else 1
     if type(modules[count - 1]) is not nn.Conv2d:
         return None
 
@@ -137,6 +137,7 @@ def layer_of(module: nn.Module) -> Layer | None:
         nn.BatchNorm2d: _pointwise,
         Normalization: _pointwise,
         Affine: _pointwise,
+        Bytes: lambda module: lambda x: (module(x), lambda gradient, rows: gradient * module.scale),
         Shift: lambda module: lambda x: (module(x), lambda gradient, rows: gradient),
         Residual: _residual,
         Concatenation: _concatenation,

@@ -46,7 +46,7 @@ def measure(
     """
     function = plugins.load("estimators", estimator)
     asked = inspect.signature(function).parameters
-    known = {"facts": dataset.facts, "box": dataset.box, "noise_seed": noise_seed}
+    known = {"facts": dataset.facts, "box": dataset.box, "dataset": dataset, "noise_seed": noise_seed}
     given = {name: value for name, value in known.items() if name in asked}
     device = next(model.parameters()).device
     size = at_once(device)

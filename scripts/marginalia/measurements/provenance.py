@@ -71,6 +71,38 @@ def of_measurement(
     return {key: value for key, value in told.items() if value is not None}
 
 
+def of_study(
+    dataset: "Dataset",
+    *,
+    run: str,
+    estimator: str,
+    settings: Mapping[str, object],
+    scale: str,
+    identity: str,
+    libraries: Iterable[str] = (),
+) -> dict:
+    """The provenance of what linear classifiers were found to be by a job that does without torch.
+
+    Args:
+        libraries: the packages whose versions are told.
+    """
+    from importlib.metadata import version
+
+    from marginalia.devices import describe_processor
+
+    machine = describe_processor()
+    return {
+        "scale": scale,
+        "data": of_data(dataset),
+        "run": run,
+        "estimator": estimator,
+        "settings": dict(settings),
+        "identity": identity,
+        **machine,
+        "versions": {**machine["versions"], **{name: version(name) for name in libraries}},
+    }
+
+
 def of_data(dataset: "Dataset") -> dict:
     """What a provenance says of the images."""
     told = {key: getattr(dataset, key) for key in ("name", "title", "note", "sha256", "shape")}

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 from torch import Tensor, nn
 
 from marginalia import plugins
-from marginalia.models._layers import Concatenation, Normalization, Residual, Subsampling
+from marginalia.models._layers import Bytes, Concatenation, Normalization, Residual, Subsampling
 
-__all__ = ["Concatenation", "Normalization", "Residual", "Subsampling", "build", "fit"]
+__all__ = ["Bytes", "Concatenation", "Normalization", "Residual", "Subsampling", "build", "fit"]
 
 
 def build(
