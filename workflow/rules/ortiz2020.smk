@@ -97,6 +97,23 @@ def ortiz2020_examples(change):
     return {name: ortiz2020_measured(ORTIZ2020[role], examples["measurement"]) for name, role in runs.items()}
 
 
+def ortiz2020_told(run):
+    """How a multilayer perceptron is trained, in a line."""
+    settings = {"initialization": "default", "hidden": 500, "layers": 10, **run["architecture"]["settings"]}
+    parts = [
+        {"default": "torch's initialization", "he": "He's"}[settings["initialization"]],
+        f"rate {run['learning_rate']:g} {run['schedule']['name']}",
+        f"{run['epochs']} epochs",
+        f"batch {run['batch_size']}",
+        f"momentum {run['momentum']:g}",
+    ]
+    if run["weight_decay"]:
+        parts.append(f"weight decay {run['weight_decay']:g}")
+    if run.get("gradient_clip"):
+        parts.append(f"gradients clipped to {run['gradient_clip']:g}")
+    return ", ".join(parts)
+
+
 for key in ("mnist", "cifar"):
     if key in ORTIZ2020 and f"{key}_epochs" in ORTIZ2020:
         check_epochs_or_stop("ortiz2020", **{f"{key}_epochs": [key]})
@@ -121,6 +138,27 @@ if "t1" in ORTIZ2020 and "t1" in ORTIZ2020["margins"]:
         {
             "margins": ortiz2020_measured(ORTIZ2020["t1"], ORTIZ2020["margins"]["t1"]),
             **ortiz2020_learned(ORTIZ2020["t1"]),
+        },
+    )
+
+if ORTIZ2020.get("t1_protocols") and "t1" in ORTIZ2020["margins"]:
+    add(
+        "table",
+        "ortiz2020",
+        "table_ext_protocols",
+        "T1(5, 1): margins by DeepFool after training by several protocols",
+        {
+            f"{table}_{name}": taken
+            for name, run in ORTIZ2020["t1_protocols"].items()
+            for table, taken in (
+                ("margins", ortiz2020_measured(run, ORTIZ2020["margins"]["t1"])),
+                ("history", history(run)),
+            )
+        },
+        {
+            "protocols": {
+                name: ortiz2020_told(config["runs"][run]) for name, run in ORTIZ2020["t1_protocols"].items()
+            }
         },
     )
 

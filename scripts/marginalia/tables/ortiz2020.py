@@ -25,6 +25,7 @@ from marginalia.measurements import provenance
 from marginalia.measurements.accuracy import accuracy_row
 from marginalia.measurements.percentiles import SPREAD, percentiles
 from marginalia.tables.form import Block, PaperTable, spread
+from marginalia.tables.protocols import protocol_table
 
 PERCENTS = {5: "5th", 50: "median", 95: "95th"}
 SUBSPACES = {
@@ -76,6 +77,11 @@ def table01(margins: pd.DataFrame, history: pd.DataFrame | None = None) -> Paper
     notes = [PAPER, OURS, *([SEEDS] if numbers["seeds"].max() > 1 else []), learned, *_not_found(numbers)]
     heading = f"T1(5, 1) in the paper; here: {provenance.data([margins]) or 'data without a title'}"
     return PaperTable(numbers, (Block(heading, _cells(numbers)),), tuple(notes), " · ".join(facts))
+
+
+def table_ext_protocols(protocols: dict[str, str], **tables: pd.DataFrame) -> PaperTable:
+    """Protocols of training on T1, nearest to Table 1 first (:mod:`marginalia.tables.protocols`)."""
+    return protocol_table(tables, protocols, published())
 
 
 def published() -> pd.DataFrame:
