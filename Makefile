@@ -52,6 +52,7 @@ $(REPORT): $(wildcard results/$(SCALE)/figures/*/* results/$(SCALE)/tables/*/* w
 .venv/ready: $(if $(READY),,environment-differs)
 	@test -n "$(PYTHON)" && "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	    echo "Marginalia needs Python 3.11 or later: install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@test ! -L .venv || { echo ".venv is a link to another environment, which would be cleared: remove the link" >&2; exit 1; }
 	@echo "Setting up .venv, once: a few minutes, most of them for torch"
 	@"$(PYTHON)" -m venv --clear .venv
 	@"$(BIN)/python" -m pip install $(PACKAGES:%=-r %) --editable .
