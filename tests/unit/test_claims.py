@@ -151,3 +151,10 @@ def test_no_claim_rests_on_a_stand_in(data, told, verdict):
     judged_again = without_stand_ins(claim, *stand_ins(told))
     assert judged_again.verdict == verdict
     assert ("on a stand-in" in judged_again.reason) == (verdict == NOT_TESTABLE)
+
+
+@pytest.mark.parametrize(("own", "added"), [("", ""), ("a network at chance", " (a network at chance)")])
+def test_what_was_found_on_a_stand_in_is_told_with_its_own_reason(own, added):
+    claim = Claim("id", "statement", "fig01", "published", "measured", REPRODUCED, reason=own)
+    reason = without_stand_ins(claim, ["crops"], False).reason
+    assert reason == f"on a stand-in, crops; there: {REPRODUCED}{added}"
