@@ -91,13 +91,18 @@ def assemble(given: dict, read: Callable[[str], dict]) -> dict:
 
 def with_types(given: dict, command_line: dict) -> dict:
     """The configuration with what was said on the command line as YAML would read it: there, all is text."""
-    typed = dict(given)
-    for key, value in command_line.items():
-        if isinstance(value, dict) and isinstance(given.get(key), dict):
-            typed[key] = with_types(given[key], value)
-        elif isinstance(value, str) and given.get(key) == value:
-            typed[key] = yaml.safe_load(value) if _is_word(value) else value
-    return typed
+    return given | {key: _typed(given[key], said) for key, said in command_line.items() if key in given}
+
+
+def _typed(given: object, said: object) -> object:
+    """A value of the configuration; with types, as far as it is what the command line said."""
+    if isinstance(given, dict) and isinstance(said, dict):
+        return with_types(given, said)
+    if given != said:
+        return given
+    if isinstance(said, list):
+        return [_typed(each, each) for each in said]
+    return yaml.safe_load(said) if isinstance(said, str) and _is_word(said) else given
 
 
 def _is_word(value: str) -> bool:

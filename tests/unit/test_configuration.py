@@ -106,6 +106,18 @@ def test_words_of_the_command_line_have_types():
     assert typed["mirror"] == "12" and typed["runs"] == {"a": {"view": "7"}}, "these are from a file"
 
 
+def test_lists_of_the_command_line_have_types_as_well():
+    said = {
+        "training": {"seeds": ["0", "1"], "checkpoints": ["2", "every"]},
+        "views": {"few": {"changes": [{"subset": {"train": "10"}}]}},
+        "flow": ["0", "3"],
+    }
+    typed = with_types(said | {"flow": [0, 4]}, said)
+    assert typed["training"] == {"seeds": [0, 1], "checkpoints": [2, "every"]}
+    assert typed["views"] == {"few": {"changes": [{"subset": {"train": 10}}]}}
+    assert typed["flow"] == [0, 4], "this is from a file"
+
+
 def test_a_scale_that_is_misspelt_is_refused():
     with pytest.raises(ConfigurationError, match=r"scale: 'desctop' is unknown \(did you mean desktop\?\)"):
         assemble({"scale": "desctop"}, read)

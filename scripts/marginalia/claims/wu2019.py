@@ -86,7 +86,7 @@ def _case_study(figure: str, table: pd.DataFrame) -> Iterator[Claim]:
             statement=f"logistic regression of two classes: {statement}",
             figure=figure,
             published="approaches that of the SVM" if quantity == MINIMUM else "keeps decreasing",
-            measured=f"{first:.3g} at epoch {margin.index[0]}, {last:.3g} at epoch {margin.index[-1]}; "
+            measured=f"{first:.3g} at epoch {margin.index[0]:g}, {last:.3g} at epoch {margin.index[-1]:g}; "
             f"SVM {svm:.3g}",
             **judged(grows if quantity == MINIMUM else last < first),
         )
