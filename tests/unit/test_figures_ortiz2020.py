@@ -154,7 +154,7 @@ def test_a_distribution_has_a_point_an_image_and_both_medians(name, tmp_path):
     np.testing.assert_allclose(medians.loc["d2", "value"], of_seeds.mean(axis=1))
     np.testing.assert_allclose(medians.loc["d2", "seed_minimum"], of_seeds.min(axis=1))
     np.testing.assert_allclose(medians.loc["d2_refined", "value"], of_seeds.mean(axis=1) / 2)
-    assert medians.loc["d2", "not_found"].tolist() == [2, 0, 0, 0, 0]
+    assert medians.loc["d2", "not_found"].tolist() == [4, 0, 0, 0, 0]
     (accuracy,) = numbers.loc[numbers["drawn"] == "accuracy", "value"]
     assert accuracy == pytest.approx(89)
     assert numbers["run"].unique().tolist() == ["run_a"] and set(numbers["chance_percent"].dropna()) == {10}

@@ -97,5 +97,7 @@ def test_one_seed_has_no_range_and_what_was_not_found_is_said():
     assert block.cells["Ours", "DeepFool"].iloc[1] == "2.00"
     assert any("no boundary for 4 of 41 points" in note for note in made.notes)
     assert not any("several seeds" in note for note in made.notes)
+    made = ortiz2020.table01(table(missing=4))
+    assert any("no boundary for 8 of 82 points (2 seeds)" in note for note in made.notes)
     made = ortiz2020.table01(table(seeds=(0,), missing=41))
     assert made.blocks[0].cells["Ours", "DeepFool"].iloc[-1] == "not found"

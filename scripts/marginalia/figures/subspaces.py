@@ -282,7 +282,9 @@ def _axes(axes: Axes, rows: pd.DataFrame) -> None:
     else:
         axes.yaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
-    axes.set_xlabel(ABSCISSA + style.not_found_note(rows["not_found"].sum(), rows["images"].sum()))
+    axes.set_xlabel(
+        ABSCISSA + style.not_found_note(rows["not_found"].sum(), (rows["images"] * rows["seeds"]).sum())
+    )
     axes.set_ylabel(ORDINATE)
 
 

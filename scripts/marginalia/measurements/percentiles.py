@@ -22,8 +22,8 @@ def percentiles(
 
     Returns:
         A row for each quantity, group and percentage: `by`, quantity, percent, value, seed_minimum and
-        seed_maximum (of the seeds' percentiles), seeds, and, all seeds together, images (distinct ones) and
-        not_found.
+        seed_maximum (of the seeds' percentiles), seeds, images (distinct ones), and not_found, the margins
+        of all seeds that were not.
 
     Raises:
         ValueError: there is nothing to take percentiles of.
@@ -40,7 +40,7 @@ def percentiles(
         part = part.rename_axis([*by, "percent"]).reset_index()
         part["percent"] = (100 * part["percent"]).round(9)
         groups = values.groupby(by)
-        missing = values[values["value"].isna()].groupby(by)["image"].nunique()
+        missing = values[values["value"].isna()].groupby(by).size()
         counts = groups.agg(seeds=("seed", "nunique"), images=("image", "nunique"))
         counts["not_found"] = missing.reindex(counts.index, fill_value=0)
         parts.append(part.merge(counts.reset_index(), on=by).assign(quantity=quantity))

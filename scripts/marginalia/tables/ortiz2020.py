@@ -129,6 +129,11 @@ def _not_found(numbers: pd.DataFrame) -> list[str]:
     rows = numbers[(numbers["quantity"] == "d2") & (numbers["percent"] == 50) & (numbers["not_found"] > 0)]
     return [
         f"{SUBSPACES.get(row.subspace_name, row.subspace_name)}: DeepFool found no boundary for "
-        f"{row.not_found} of {row.images} points, which are in no percentile."
+        f"{row.not_found} of {row.images * row.seeds} points{_of_seeds(row.seeds)}, which are in no "
+        "percentile."
         for row in rows.itertuples()
     ]
+
+
+def _of_seeds(count: int) -> str:
+    return f" ({count} seeds)" if count > 1 else ""
