@@ -2,11 +2,9 @@
 
 In: data (.npz).
 Job: ``settings`` (``pair``, two labels; ``images``, how many training images of each; ``levels``, log10 of
-lambda,
-     falling), ``identity``, ``scale``.
+     lambda, falling), ``identity``, ``scale``.
 Out: ``levels`` (angle, distances, errors, duality gap), ``normals`` (the unit normal vectors), ``centroids``
-(of
-     both classes), with their provenance.
+     (of both classes), with their provenance.
 """
 
 from jobs import logged
