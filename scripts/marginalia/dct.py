@@ -48,14 +48,7 @@ def diagonal_subspaces(
         ValueError: a size that does not fit the images, a step below 1, or another kind.
     """
     channels, height, width = shape
-    least = min(height, width)
-    if not 1 <= size <= least:
-        raise ValueError(f"size must be 1 to {least} for images of {height} x {width}, got {size}")
-    if step < 1:
-        raise ValueError(f"step must be at least 1, got {step}")
-    if kind not in ("block", "diagonal"):
-        raise ValueError(f"kind must be 'block' or 'diagonal', got {kind!r}")
-    starts = range(0, least - size + 1, step)
+    starts = diagonal_starts(shape, size, step, kind)
     across = size**2 if kind == "block" else size
     bases = torch.zeros(len(starts), channels, height * width, channels, across)
     rows, columns = _matrix(height), _matrix(width)
@@ -65,6 +58,22 @@ def diagonal_subspaces(
         for channel in range(channels):
             basis[channel, :, channel] = images.reshape(height * width, across)
     return bases.reshape(len(starts), channels * height * width, channels * across)
+
+
+def diagonal_starts(shape: tuple[int, int, int], size: int, step: int, kind: str) -> range:
+    """The first frequency of each subspace that `diagonal_subspaces` has for these arguments.
+
+    Raises:
+        ValueError: a size that does not fit the images, a step below 1, or another kind.
+    """
+    least = min(shape[1:])
+    if not 1 <= size <= least:
+        raise ValueError(f"size must be 1 to {least} for images of {shape[1]} x {shape[2]}, got {size}")
+    if step < 1:
+        raise ValueError(f"step must be at least 1, got {step}")
+    if kind not in ("block", "diagonal"):
+        raise ValueError(f"kind must be 'block' or 'diagonal', got {kind!r}")
+    return range(0, least - size + 1, step)
 
 
 @lru_cache(maxsize=8)

@@ -18,10 +18,14 @@ def test_equals_scipy():
     torch.testing.assert_close(idct2(reference), x)
 
 
-def test_flip_reverses_the_spectrum_and_undoes_itself():
-    x = images(4, 1, 28, 28)
+@pytest.mark.parametrize("shape", [(4, 1, 28, 28), (2, 3, 9, 12)])
+def test_flip_reverses_the_spectrum_keeps_distances_and_undoes_itself(shape):
+    x = images(*shape)
     torch.testing.assert_close(dct2(flip(x)), dct2(x).flip(-2, -1), atol=1e-4, rtol=0)
     torch.testing.assert_close(flip(flip(x)), x, atol=1e-5, rtol=0)
+    before, after = ((y[:1] - y).flatten(1).norm(dim=1) for y in (x, flip(x)))
+    torch.testing.assert_close(after, before)
+    assert (before[1:] > 1).all()
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,7 @@ Figure 1). They take as much room as the images: for a few of them."""
 import numpy as np
 from torch import Tensor, nn
 
-from marginalia.dct import diagonal_subspaces
-from marginalia.margins import deepfool
+from marginalia.margins import DctBlocks, deepfool
 
 KEYS = ("subspace",)
 NAMES = ("lowest frequencies", "highest frequencies")
@@ -34,9 +33,9 @@ def measure(
     between = min(shape[1:]) - size
     if between < 1:
         raise ValueError(f"size is {size}; allowed: at most {min(shape[1:]) - 1} for images of {shape[1:]}")
-    bases = diagonal_subspaces(shape, size, between)
+    ends = DctBlocks(shape, size, between)
     margins = deepfool(
-        model, images, subspaces=bases, overshoot=overshoot, max_steps=max_steps, candidates=candidates
+        model, images, subspaces=ends, overshoot=overshoot, max_steps=max_steps, candidates=candidates
     )
     count = len(images)
     return {
@@ -45,7 +44,7 @@ def measure(
         "pixels": _lists(images.flatten(1)),
         "subspace": np.tile(np.arange(len(NAMES)), (count, 1)),
         "subspace_name": np.tile(np.array(NAMES, object), (count, 1)),
-        "dimension": np.full((count, len(NAMES)), bases.shape[2]),
+        "dimension": np.full((count, len(NAMES)), ends.width),
         "d2": margins.distance.T.cpu().numpy(),
         "target": margins.target.T.cpu().numpy(),
         "perturbation": _lists(margins.perturbation.flatten(2).transpose(0, 1)),

@@ -8,7 +8,7 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-from marginalia.dct import dct2
+from marginalia.dct import dct2, diagonal_starts
 from marginalia.margins.chain import Shift, channels_first, compile_chain, layers_in_order
 from marginalia.margins.checks import check_bases
 from marginalia.margins.gradients import Vjp
@@ -113,15 +113,8 @@ class DctBlocks(Subspaces):
         self, shape: tuple[int, int, int], size: int = 8, step: int = 1, *, kind: str = "block"
     ) -> None:
         channels, height, width = shape
-        least = min(height, width)
-        if not 1 <= size <= least:
-            raise ValueError(f"size must be 1 to {least} for images of {height} x {width}, got {size}")
-        if step < 1:
-            raise ValueError(f"step must be at least 1, got {step}")
-        if kind not in ("block", "diagonal"):
-            raise ValueError(f"kind must be 'block' or 'diagonal', got {kind!r}")
         self.shape, self.size, self.step, self.kind = tuple(shape), size, step, kind
-        self.starts = range(0, least - size + 1, step)
+        self.starts = diagonal_starts(shape, size, step, kind)
         self.pixels = prod(shape)
         self.width = channels * (size**2 if kind == "block" else size)
         self.cost = channels * size * width * (height + size)

@@ -3,11 +3,10 @@
 ortiz2020 trains it on MNIST and CIFAR-10.
 """
 
-from collections import OrderedDict
-
 from torch import nn
 
-from marginalia.models._layers import Normalization, Residual, convolution, initialize
+from marginalia.models._layers import convolution
+from marginalia.models._residual import residual_network
 
 STAGES = ((1, 1), (2, 2), (4, 2), (8, 2))  # of two blocks: channels over the width, first stride
 
@@ -18,26 +17,9 @@ def build(shape: tuple[int, int, int], classes: int, *, width: int = 64) -> nn.M
     Args:
         width: channels of the first stage; each other one has twice those of the stage before.
     """
-    blocks, inputs = [], width
-    for factor, first in STAGES:
-        for stride in (first, 1):
-            blocks += _block(inputs, factor * width, stride)
-            inputs = factor * width
-    network = nn.Sequential(
-        OrderedDict(
-            normalization=Normalization(shape[0]),
-            stem=nn.Sequential(*convolution(shape[0], width, 3), nn.ReLU()),
-            blocks=nn.Sequential(*blocks),
-            pool=nn.AdaptiveAvgPool2d(1),
-            flatten=nn.Flatten(),
-            fc=nn.Linear(inputs, classes),
-        )
-    )
-    return initialize(network)
+    blocks = [(factor * width, stride) for factor, first in STAGES for stride in (first, 1)]
+    return residual_network(shape, classes, width, blocks, _shortcut)
 
 
-def _block(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
-    branch = [*convolution(inputs, outputs, 3, stride), nn.ReLU(), *convolution(outputs, outputs, 3)]
-    same = stride == 1 and inputs == outputs
-    shortcut = None if same else nn.Sequential(*convolution(inputs, outputs, 1, stride))
-    return [Residual(nn.Sequential(*branch), shortcut), nn.ReLU()]
+def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
+    return nn.Sequential(*convolution(inputs, outputs, 1, stride))
