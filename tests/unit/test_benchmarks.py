@@ -10,9 +10,12 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 import bench
+import medians
 import optimality
 import setting
 from rows import ROWS
+
+from marginalia.margins import DctBlocks
 
 
 @pytest.fixture(scope="module")
@@ -44,3 +47,15 @@ def test_optimality_counts_where_a_rival_is_nearer(monkeypatch, prepared):
     near_line, far_line = optimality.lines("mnist_lr", model, x)
     assert "| 0 of 3 | 1.00x | 1.000 |" in near_line
     assert "| 3 of 3 |" in far_line
+
+
+def test_medians_along_the_diagonal_are_those_of_a_plain_loop(prepared):
+    """ortiz2020's Figure 2a, on a network that has learned to read digits."""
+    model = setting.train_network("lenet", prepared.dataset, prepared.device, 1).requires_grad_(False)
+    x, labels = prepared.images[:200], prepared.labels[:200]
+    assert (model(x).argmax(1) == labels).float().mean() > 0.85
+    ours, loop = medians.both(model, x[:9], DctBlocks((1, 28, 28), 8, 4))
+    assert ours.shape == (6, 9) and loop.isfinite().all() and ours.isfinite().all()
+    ours, loop = medians.medians(ours), medians.medians(loop)
+    assert loop.max() > 3 * loop.min()  # a profile that rises
+    torch.testing.assert_close(ours, loop, rtol=0.03, atol=0)
