@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from marginalia.figures import style, svm, tanay2018
+from marginalia.figures import style, svm, svm_curves, tanay2018
 from marginalia.linear import tilting
 from marginalia.linear.pairs import Pair, svm_tables
 
@@ -162,14 +162,14 @@ def test_images_of_two_channels_cannot_be_drawn(measured):
 
 
 def as_published(images=3000, **changes):
-    table = svm.published()
+    table = svm_curves.published()
     table.loc[3, list(changes)] = table.loc[3, list(changes)] + list(changes.values())
     table.attrs["provenance"] = [origin(images=images)]
     return table
 
 
 def test_the_published_curves_are_whole():
-    table = svm.published()
+    table = svm_curves.published()
     assert sorted(table["pair"].unique()) == ["0-1", "1-8", "3-8", "7-9"]
     assert (table.groupby("pair")["log10_lambda"].nunique() == 81).all()
     assert table["log10_lambda"].max() == 7 and table["log10_lambda"].min() == -1

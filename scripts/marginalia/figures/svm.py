@@ -1,4 +1,4 @@
-"""Figures of support vector machines of pairs of classes, from much regularization to little: tanay2018.
+"""Pictures of support vector machines of pairs of classes, from much regularization to little: tanay2018.
 
 The tables are those that :mod:`marginalia.figures.tanay2018` describes.
 """
@@ -6,7 +6,6 @@ The tables are those that :mod:`marginalia.figures.tanay2018` describes.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -23,16 +22,6 @@ from marginalia.measurements.provenance import thousands
 
 Plot = tuple[Figure, pd.DataFrame]
 
-QUANTITIES = {
-    "theta_rad": "tilting angle $\\theta$ (rad)",
-    "d_adv": "$d_{adv}$ (pixel units)",
-    "err_train_percent": "training error (%)",
-    "err_test_percent": "test error (%)",
-    "offset": "offset (pixel units)",
-    "inverse_w_norm": "$1/\\|w\\|$ (pixel units)",
-}
-ALLOWED = {"theta_rad": 0.01, "d_adv": 0.01, "err_train_percent": 0.1, "err_test_percent": 0.15}
-PUBLISHED_IMAGES = 3000  # a class
 LOSS = style.Look(style.BLUE, "-", "")
 GREY = style.Look("0.55", "-", "")
 PAIRS = (
@@ -88,12 +77,6 @@ class _Classifier:
         return classes.labels * tilting.signed_distance(classes.points, self.normal, self.offset)
 
 
-def published() -> pd.DataFrame:
-    """The curves that the authors published with their article (public post data), as ``levels`` has them."""
-    numbers = pd.read_csv(Path(__file__).with_name("tanay2018.csv"), dtype={"pair": str})
-    return numbers.assign(pair=numbers["pair"].str[0] + "-" + numbers["pair"].str[1])
-
-
 def risk_distributions(
     levels: pd.DataFrame, normals: pd.DataFrame, images: pd.DataFrame, drawn_pairs: Sequence[str]
 ) -> Plot:
@@ -130,9 +113,9 @@ def risk_distributions(
         axes[0, 2].set_title(f"logarithmic; average {shown['hinge loss'][0].mean():.3g}")
         entries = _class_entries(classes)
         subject = (
-            f"SVM of {_named(classes.pair)} at {LEVEL} = {svm.row['log10_lambda']:g}: what the risk averages"
+            f"SVM of {named(classes.pair)} at {LEVEL} = {svm.row['log10_lambda']:g}: what the risk averages"
         )
-        panels.frame(figure, subject, [levels, images], entries, _counted(levels))
+        panels.frame(figure, subject, [levels, images], entries, counted(levels))
     table = pd.concat(drawn, ignore_index=True)
     return figure, table[["quantity", "label", "from", "to", "images", "share_percent"]]
 
@@ -158,7 +141,7 @@ def tilting_plane(
         _geometry(axes[0, 0], classes, svm)
         angles = np.linspace(0, np.pi / 2, 91)
         axes[0, 1].plot(angles, np.cos(angles), color=BOUNDARY.colour, linewidth=1)
-        for pair, look in _looks(drawn_pairs).items():
+        for pair, look in looks_of(drawn_pairs).items():
             group = table[table["pair"] == pair]
             share = group["d_adv"] / group["half_centroid_distance"]
             axes[0, 1].plot(group["theta_rad"], share, look.marker, color=look.colour, markerfacecolor="none")
@@ -170,15 +153,15 @@ def tilting_plane(
             style.plain_line(BOUNDARY, "boundary; right: $\\cos\\,\\theta$"),
         ]
         entries += [
-            _hollow(style.Look(look.colour, "none", look.marker), _named(pair))
-            for pair, look in _looks(drawn_pairs).items()
+            hollow(style.Look(look.colour, "none", look.marker), named(pair))
+            for pair, look in looks_of(drawn_pairs).items()
         ]
         panels.frame(
             figure,
             "Tilting plane: $d_{adv} = \\frac{1}{2}\\|j - i\\|\\,\\cos\\,\\theta$",
             [levels, images],
             entries,
-            _counted(levels),
+            counted(levels),
         )
     plane = pd.DataFrame([svm.row]).assign(drawn="plane", predicted=table.loc[middle, "predicted"])
     columns = ["drawn", "pair", "log10_lambda", "theta_rad", "half_centroid_distance", "d_adv", "predicted"]
@@ -230,7 +213,7 @@ def distances(
                         **common
                     ),
                 ]
-            row[0].set_ylabel(f"{_named(classes.pair)}\nimages (%)")
+            row[0].set_ylabel(f"{named(classes.pair)}\nimages (%)")
             row[-1].figure.axes[-1].set_ylabel("penalty", fontsize=7.5)
         for panel in axes[-1]:
             panel.set_xlabel(DISTANCE)
@@ -244,7 +227,7 @@ def distances(
             "SVM: distances to the boundary, and the loss",
             [levels, images],
             entries,
-            _counted(levels),
+            counted(levels),
         )
     table = pd.concat(drawn, ignore_index=True).astype({"images": "Int64"})
     return figure, table[
@@ -308,7 +291,7 @@ def projection(
                         "label": labels,
                     }
                     drawn.append(pd.DataFrame({**place, "z": some[:, 0], "n": some[:, 1]}))
-            row[0].set_ylabel(f"{_named(classes.pair)}\n$\\hat n$ (pixel units)")
+            row[0].set_ylabel(f"{named(classes.pair)}\n$\\hat n$ (pixel units)")
         for panel in axes[-1]:
             panel.set_xlabel("$\\hat z$ (pixel units)")
         entries = [
@@ -316,13 +299,13 @@ def projection(
             style.plain_line(BOUNDARY, "boundary"),
             style.line(IMAGE, "an image of each class"),
         ]
-        entries.append(_hollow(OTHER, "its mirror image"))
+        entries.append(hollow(OTHER, "its mirror image"))
         panels.frame(
             figure,
             "SVM: training images in the tilting plane",
             [levels, images],
             entries,
-            _counted(levels),
+            counted(levels),
         )
     return figure, pd.concat(drawn, ignore_index=True)
 
@@ -378,123 +361,8 @@ def mirrors(
         chosen = Line2D(
             [], [], linestyle="none", label="each image is the one most like the centroid of its class"
         )
-        panels.frame(figure, subject, [levels, images], [chosen], _counted(levels))
+        panels.frame(figure, subject, [levels, images], [chosen], counted(levels))
     return figure, pd.DataFrame(drawn)
-
-
-def pairs(levels: pd.DataFrame, drawn_pairs: Sequence[str]) -> Plot:
-    """Angle, adversarial distance and errors of all pairs at all levels, some of them in colour.
-
-    Returns:
-        The figure, and a table with a row a pair and level: the columns of ``levels`` that are drawn,
-        d_adv_share (of half the distance of the centroids), duality_gap, images_a_class, and highlighted.
-    """
-    table = levels.assign(
-        d_adv_share=levels["d_adv"] / levels["half_centroid_distance"],
-        highlighted=levels["pair"].isin(drawn_pairs),
-        images_a_class=_images_a_class(levels),
-    )
-    shown = {
-        "theta_rad": "tilting angle $\\theta$ (rad)",
-        "d_adv_share": "$d_{adv}$ / its maximum",
-        "err_train_percent": "training error (%)",
-        "err_test_percent": "test error (%)",
-    }
-    with style.theme():
-        figure, axes = style.panels(1, 4, height=2.3)
-        for panel, (quantity, label) in zip(axes[0], shown.items(), strict=True):
-            for _, rows in table[~table["highlighted"]].groupby("pair"):
-                panel.plot(rows["log10_lambda"], rows[quantity], color="0.75", linewidth=0.6, zorder=1)
-            for pair, look in _looks(drawn_pairs).items():
-                rows = table[table["pair"] == pair]
-                panel.plot(rows["log10_lambda"], rows[quantity], color=look.colour, linestyle=look.line)
-            panel.set_title(label)
-            panel.set_xlabel(LEVEL)
-            if quantity.startswith("err"):
-                panel.set_ylim(-0.3, np.percentile(table[quantity], 97) * 1.3)
-            else:
-                panel.set_ylim(bottom=0)
-        entries = [style.plain_line(look, _named(pair)) for pair, look in _looks(drawn_pairs).items()]
-        others = table.loc[~table["highlighted"], "pair"].nunique()
-        if others:
-            entries.append(style.plain_line(style.Look("0.75", "-", ""), f"other pairs: {others}"))
-        subject = "SVM: angle, adversarial distance and errors, by regularization"
-        worst = f"greatest relative duality gap {table['duality_gap'].max():.1e}"
-        panels.frame(figure, subject, [levels], entries, f"{_counted(levels)} · {worst}")
-    columns = [
-        "pair",
-        "log10_lambda",
-        "highlighted",
-        *shown,
-        "d_adv",
-        "offset",
-        "inverse_w_norm",
-        "half_centroid_distance",
-        "duality_gap",
-        "images_a_class",
-    ]
-    return figure, table[columns]
-
-
-def published_curves(levels: pd.DataFrame, drawn_pairs: Sequence[str]) -> Plot:
-    """The curves that the authors published, ours beside them, and the differences.
-
-    Returns:
-        The figure, and a table: drawn ("level", "largest" or "median"), pair, log10_lambda, quantity,
-        published, ours, difference, allowed, images_a_class. Of "largest", the pair and level are those of
-        the largest difference.
-
-    Raises:
-        ValueError: the published pairs are not among the tables.
-    """
-    both = published().merge(levels, on=["pair", "log10_lambda"], suffixes=("_published", ""))
-    if both.empty:
-        raise ValueError("of these pairs and levels the authors published nothing")
-    long = []
-    for quantity in QUANTITIES:
-        rows = both[["pair", "log10_lambda"]].assign(
-            drawn="level", quantity=quantity, published=both[f"{quantity}_published"], ours=both[quantity]
-        )
-        long.append(rows.assign(difference=rows["ours"] - rows["published"], allowed=ALLOWED.get(quantity)))
-    table = pd.concat(long, ignore_index=True)
-    names = set(both["pair"])
-    looks = _looks([pair for pair in dict.fromkeys([*drawn_pairs, *sorted(names)]) if pair in names])
-    count = _images_a_class(levels)
-    with style.theme():
-        figure, axes = style.panels(2, 4, height=3.7, sharex=True)
-        for column, (quantity, allowed) in zip(axes.T, ALLOWED.items(), strict=True):
-            for pair, look in looks.items():
-                rows = table[(table["quantity"] == quantity) & (table["pair"] == pair)]
-                step = max(1, len(rows) // 14)
-                level, few = rows["log10_lambda"], rows[::step]
-                drawn = {"color": look.colour, "linestyle": look.line, "linewidth": 1}
-                column[0].plot(level, rows["ours"], **drawn)
-                column[1].plot(level, rows["difference"], **drawn)
-                marks = {"color": look.colour, "markerfacecolor": "none"}
-                column[0].plot(few["log10_lambda"], few["published"], look.marker, **marks)
-            for limit in (-allowed, allowed):
-                column[1].axhline(limit, color="0.3", linewidth=0.8, linestyle=(0, (1, 1.5)))
-            column[0].set_title(QUANTITIES[quantity])
-            column[1].set_xlabel(LEVEL)
-        axes[0, 0].set_ylabel("ours and published")
-        axes[1, 0].set_ylabel("ours less published")
-        entries = [_hollow(look, _named(pair)) for pair, look in looks.items()]
-        entries.append(style.plain_line(style.Look("0.3", (0, (1, 1.5)), ""), "difference allowed"))
-        subject = "SVM: lines ours, marks the authors' published curves"
-        if count != PUBLISHED_IMAGES:
-            there, here = thousands(PUBLISHED_IMAGES), thousands(count)
-            subject += f" (there {there} images a class, here {here})"
-        source = "published: the article's public post data"
-        panels.frame(figure, subject, [levels], entries, f"{_counted(levels)} · {source}")
-    summary = []
-    for quantity, rows in table.groupby("quantity", sort=False):
-        size = rows["difference"].abs()
-        summary.append({**rows.loc[size.idxmax()], "drawn": "largest"})
-        median = {"drawn": "median", "quantity": quantity, "difference": size.median()}
-        summary.append(median | {"allowed": ALLOWED.get(quantity)})
-    columns = ["drawn", "pair", "log10_lambda", "quantity", "published", "ours", "difference", "allowed"]
-    table = pd.concat([pd.DataFrame(summary), table], ignore_index=True)[columns]
-    return figure, table.assign(images_a_class=count)
 
 
 def _pairs(drawn_pairs: Sequence[str], images: pd.DataFrame) -> Iterator[_Classes]:
@@ -585,7 +453,7 @@ def _geometry(axes: Axes, classes: _Classes, svm: _Classifier) -> None:
     axes.grid(False)
     axes.set_xlabel("$\\hat z$ (pixel units)")
     axes.set_ylabel("$\\hat n$ (pixel units)")
-    axes.set_title(f"{_named(classes.pair)}, {LEVEL} = {svm.row['log10_lambda']:g}, $\\theta$ = {theta:.2f}")
+    axes.set_title(f"{named(classes.pair)}, {LEVEL} = {svm.row['log10_lambda']:g}, $\\theta$ = {theta:.2f}")
 
 
 def _line(axes: Axes, normal: np.ndarray, offset: float, far: float) -> None:
@@ -633,16 +501,16 @@ def _note(axes: Axes, row: pd.Series) -> None:
     )
 
 
-def _named(pair: str) -> str:
+def named(pair: str) -> str:
     return " and ".join(pair.split("-"))
 
 
-def _looks(pairs: Sequence[str]) -> dict[str, style.Look]:
+def looks_of(pairs: Sequence[str]) -> dict[str, style.Look]:
     """The looks of pairs, in this order, then from the beginning."""
     return {pair: PAIRS[number % len(PAIRS)] for number, pair in enumerate(pairs)}
 
 
-def _hollow(look: style.Look, label: str) -> Line2D:
+def hollow(look: style.Look, label: str) -> Line2D:
     entry = style.line(look, label)
     entry.set_markerfacecolor("white")
     return entry
@@ -668,9 +536,9 @@ def _shape(images: pd.DataFrame) -> Sequence[int]:
     return shape
 
 
-def _images_a_class(levels: pd.DataFrame) -> int:
+def images_a_class(levels: pd.DataFrame) -> int:
     return provenance.parts([levels])[0]["settings"]["images"]
 
 
-def _counted(levels: pd.DataFrame) -> str:
-    return f"the first {thousands(_images_a_class(levels))} training images of each class"
+def counted(levels: pd.DataFrame) -> str:
+    return f"the first {thousands(images_a_class(levels))} training images of each class"

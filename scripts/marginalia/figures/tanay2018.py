@@ -17,7 +17,7 @@ Those of LeNet are described in :mod:`marginalia.figures.lenet`.
 Distances are in pixel units with pixels in [0, 1]. Each figure returns itself and the table of what it plots.
 """
 
-from marginalia.figures import lenet, svm, tilting
+from marginalia.figures import lenet, svm, svm_curves, tilting
 
 adversarial_prediction = lenet.prediction
 toy_problem = tilting.toy_problem
@@ -32,8 +32,8 @@ tilting_plane = svm.tilting_plane
 svm_distances = svm.distances
 svm_projection = svm.projection
 svm_mirrors = svm.mirrors
-svm_pairs = svm.pairs
-svm_published = svm.published_curves
+svm_pairs = svm_curves.pairs
+svm_published = svm_curves.published_curves
 lenet_errors = lenet.errors
 lenet_weights = lenet.weights
 lenet_adversarial = lenet.adversarial
