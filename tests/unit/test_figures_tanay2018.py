@@ -132,6 +132,18 @@ def test_in_the_plane_distances_are_those_to_the_boundary(measured):
         assert mirrored == pytest.approx(-inside[rows["drawn"] == "representative"].to_numpy(), abs=1e-5)
 
 
+def test_of_many_images_the_first_of_each_class_are_drawn_in_the_plane(measured, monkeypatch):
+    _, every = drawn("svm_projection", measured)
+    monkeypatch.setattr(svm, "PROJECTED", 7)
+    figure, table = drawn("svm_projection", measured)
+    of_panel = ["pair", "log10_lambda", "label"]
+    images = table[table["drawn"] == "image"]
+    assert (images.groupby(of_panel).size() == 7).all()
+    firsts = every[every["drawn"] == "image"].groupby(of_panel).head(7)
+    np.testing.assert_array_equal(images[["z", "n"]], firsts[["z", "n"]])
+    assert "drawn: the first 7" in style.footer_of(figure)
+
+
 def test_a_level_without_a_plane_has_that_of_the_nearest_that_tilts(measured):
     levels = measured["levels"][measured["levels"]["pair"] == "7-9"].set_index("log10_lambda")
     assert levels["theta_rad"][6.0] < 1e-3 < levels["theta_rad"][0.0]

@@ -9,7 +9,7 @@ from torch import nn
 from marginalia.claims import lenet as claims
 from marginalia.dataset import Dataset, Split
 from marginalia.estimators import targeted, weights
-from marginalia.figures import lenet
+from marginalia.figures import lenet, lenet_margins
 from marginalia.models import Bytes, build
 
 SIDE, CLASSES = 6, 3
@@ -188,6 +188,21 @@ def distances(run, column, mean):
     return table
 
 
+def in_subspaces(run, *factors):
+    """Medians 2, 4 and 8 times these factors."""
+    rows = [
+        {"epoch": epoch, "seed": 0, "split": "test", "image": image, "correct": True}
+        | {"subspace": place, "subspace_name": str(8 * place), "dimension": 4}
+        | {"d2": 2**place * factor * (2 + 0.1 * image), "d2_refined": 2**place * factor * (1.9 + 0.1 * image)}
+        for epoch in (0, 5)
+        for image in (-1, 0, 1)
+        for place, factor in enumerate(factors if epoch else [1, 1, 1])
+    ]
+    table = pd.DataFrame(rows)
+    table.attrs["provenance"] = origin(run)
+    return table
+
+
 def made(images, linear, high_is_better=True):
     factor = 1 if high_is_better else -1
     error = 0.012 if high_is_better else 0.025
@@ -200,9 +215,11 @@ def made(images, linear, high_is_better=True):
         "lenet_adversarial": lenet.adversarial(
             examples("low", images, linear), examples("high", images, linear, factor * 0.3)
         ),
-        "lenet_margins": lenet.margins(
+        "lenet_margins": lenet_margins.margins(
             distances("low", "d2", 1), distances("high", "d2", 1 + 0.5 * factor),
             distances("low", "minimum_norm", 1), distances("high", "minimum_norm", 1 + 0.5 * factor),
+            in_subspaces("low", 1, 1, 1),
+            in_subspaces("high", 1.5, 2, 3) if high_is_better else in_subspaces("high", 0.9, 0.8, 0.5),
         ),
     }  # fmt: skip
 
@@ -226,10 +243,16 @@ def test_figures_tell_what_they_plot(images, linear):
     expected = examples("low", images, linear)["distance"]
     assert mean.loc["low", "distance"] == pytest.approx(expected.mean()) and mean.loc["low", "images"] == 9
 
-    margins = plots["lenet_margins"].set_index(["quantity", "network", "epoch"])["mean"]
+    distance = plots["lenet_margins"].set_index(["quantity", "network", "epoch"])
+    margins = distance["mean"]
     assert margins["d2", "high", 5] == pytest.approx(1.6) and margins[
         "minimum_norm", "low", 0
     ] == pytest.approx(1.1)
+    inside = distance.sort_index().loc[("d2_subspace_refined", "high", 5)].set_index("subspace")
+    np.testing.assert_allclose(inside["median"], 1.9 * np.array([1.5, 4, 12]))
+    assert inside["lower_quartile"][2] == pytest.approx(12 * 1.85)
+    assert (inside["accuracy_percent"] == 100).all()
+    assert len(plots["lenet_margins"]) == 2 * 2 * 2 + 2 * 2 * 2 * 3
 
     _, table = lenet.prediction(examples("low", images, linear))
     scores = table[table["drawn"] == "score"]
@@ -262,7 +285,7 @@ def test_claims_hold_or_do_not(images, linear, better, tmp_path):
         tables[name] = pd.read_csv(tmp_path / f"{name}.csv")
     verdicts = {claim.claim: claim.verdict for claim in claims.check(tables)}
     assert verdicts.pop("lenet_errors-low") == "reproduced"
-    assert len(verdicts) == 6
+    assert len(verdicts) == 8
     assert set(verdicts.values()) == {"reproduced"} if better else "reproduced" not in verdicts.values()
     assert claims.check({}) == []
     shorter = tables["lenet_errors"].query("epoch < 50")

@@ -107,7 +107,7 @@ if "lenet" in TANAY2018:
             "LeNet: distance of the test images to the boundary",
             {
                 f"{network}_{method}": taken
-                for method in ("deepfool", "attack")
+                for method in ("deepfool", "attack", "subspaces")
                 for network, taken in tanay2018_networks(method).items()
             },
             TANAY2018_DECAY,

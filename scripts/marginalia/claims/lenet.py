@@ -99,3 +99,26 @@ def _margins(figure: str, table: pd.DataFrame) -> Iterator[Claim]:
                 on=rows,
             ),
         )
+    inside = last[last["quantity"] == "d2_subspace_refined"].assign(mean=lambda rows: rows["median"])
+    rows = [inside[inside["network"] == network].set_index("subspace") for network in NETWORKS]
+    ratios = rows[1]["mean"] / rows[0]["mean"]
+    first, final = ratios.index.min(), ratios.index.max()
+    yield Claim(
+        claim=f"{figure}-subspaces",
+        statement="LeNet: in each subspace of the DCT the median distance (DeepFool, refined) is greater "
+        "with high weight decay",
+        figure=figure,
+        published="not measured",
+        measured=f"in {(ratios > 1).sum()} of {len(ratios)}; {ratios.min():.2f} to {ratios.max():.2f} times "
+        "as great",
+        **judged(bool((ratios > 1).all()), on=rows),
+    )
+    yield Claim(
+        claim=f"{figure}-high_frequencies",
+        statement="LeNet: weight decay moves the boundary away more in the highest frequencies than in the "
+        "lowest, as it takes them out of the weights of a linear classifier",
+        figure=figure,
+        published="not measured",
+        measured=f"{ratios[final]:.2f} times as far in the highest, {ratios[first]:.2f} in the lowest",
+        **judged(ratios[final] > max(ratios[first], 1), on=rows),
+    )

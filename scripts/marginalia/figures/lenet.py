@@ -5,9 +5,9 @@ Tables are measurements, ``low`` and ``high`` of the two networks:
 - histories: epoch, seed, split, loss (nats), error (in [0, 1], of the whole split),
 - of the estimator weights: epoch, seed, layer, filter, rms, weights, pixels,
 - of targeted: image, label, class_name, target_name, temperature, distance (l2, pixel units), found,
-  original, adversarial, names_before, scores_before, names_after, scores_after,
-- of deepfool (d2) and minimum_norm (minimum_norm): distances in pixel units.
+  original, adversarial, names_before, scores_before, names_after, scores_after.
 
+Their distances to the boundary are in :mod:`marginalia.figures.lenet_margins`.
 ``decay`` is the weight decay of both, by ``low`` and ``high``, for the words.
 """
 
@@ -21,9 +21,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from marginalia.figures import panels, style
-from marginalia.figures.evolution import TITLES
 from marginalia.measurements import provenance
-from marginalia.measurements.statistics import SUMMARY, summarize, summarize_errors
+from marginalia.measurements.statistics import SUMMARY, summarize_errors
 
 Plot = tuple[Figure, pd.DataFrame]
 Decay = Mapping[str, float] | None
@@ -50,7 +49,7 @@ def errors(low: pd.DataFrame, high: pd.DataFrame, decay: Decay = None) -> Plot:
             trained = summary[summary["epoch"] > 0] if summary["epoch"].max() else summary
             panels.trend(panel, trained, "split")
             panel.axhline(PUBLISHED[network], color=REFERENCE.colour, linestyle=REFERENCE.line, linewidth=1)
-            panel.set_title(_named(network, decay))
+            panel.set_title(named(network, decay))
             style.epoch_axis(panel)
         drawn = pd.concat([part[part["epoch"] > 0] for part in rows.values()])["mean"]
         style.error_axis(axes[0, 0], np.append(drawn, list(PUBLISHED.values())))
@@ -114,7 +113,7 @@ def weights(low: pd.DataFrame, high: pd.DataFrame, decay: Decay = None) -> Plot:
                 pixels = [" ".join(f"{pixel:.4g}" for pixel in each) for each in of["pixels"]]
                 shown = of[["epoch", "layer", "filter", "rms"]].assign(drawn="filter", network=network)
                 drawn.append(shown.assign(pixels=pixels))
-        entries = [style.line(LOOKS[network], _named(network, decay)) for network, table in tables.items()]
+        entries = [style.line(LOOKS[network], named(network, decay)) for network, table in tables.items()]
         panels.frame(figure, "LeNet: weights and filters", [low, high], entries, "")
     table = pd.concat(drawn, ignore_index=True).astype({"filter": "Int64", "seeds": "Int64"})
     return figure, table[["drawn", "network", "epoch", "layer", "rms", "seeds", "filter", "pixels"]]
@@ -165,54 +164,13 @@ def adversarial(low: pd.DataFrame, high: pd.DataFrame, decay: Decay = None) -> P
             )
             entries.append(
                 _said(
-                    f"{_named(network, decay)}: norm on average {mean:.2f} \N{PLUS-MINUS SIGN} {error:.2f}, "
+                    f"{named(network, decay)}: norm on average {mean:.2f} \N{PLUS-MINUS SIGN} {error:.2f}, "
                     f"temperature {table['temperature'].iloc[0]:.2f}",
                 )
             )
         counted = f"{len(tables['low'])} images"
         panels.frame(figure, "LeNet: adversarial examples of the next digit", [low, high], entries, counted)
     return figure, pd.DataFrame(drawn).astype({"image": "Int64", "images": "Int64"})
-
-
-def margins(
-    low_deepfool: pd.DataFrame,
-    high_deepfool: pd.DataFrame,
-    low_attack: pd.DataFrame,
-    high_attack: pd.DataFrame,
-    decay: Decay = None,
-) -> Plot:
-    """Beyond the paper: average distance of the test images to the boundary over epochs, by two methods.
-
-    Returns:
-        The figure, and a table: network, run, epoch, the columns of
-        :func:`marginalia.measurements.statistics.summarize`, and those of
-        :func:`marginalia.measurements.provenance.with_accuracy`.
-    """
-    measured = {
-        "d2": dict(zip(NETWORKS, (low_deepfool, high_deepfool), strict=True)),
-        "minimum_norm": dict(zip(NETWORKS, (low_attack, high_attack), strict=True)),
-    }
-    drawn = []
-    with style.theme():
-        figure, axes = style.panels(1, len(measured), height=2.5)
-        for panel, (column, tables) in zip(axes[0], measured.items(), strict=True):
-            parts = []
-            for network, table in tables.items():
-                rows = summarize(table, column, "split", ["test"])
-                rows = provenance.with_accuracy(rows, table)
-                parts.append(rows.assign(network=network, look=LOOKS[network], run=provenance.run(table)))
-            panels.trend(panel, pd.concat(parts), "look")
-            panel.set_title(TITLES[column])
-            panel.set_ylim(bottom=0)
-            panel.set_ylabel(style.LABELS[column])
-            style.epoch_axis(panel, pd.concat(parts))
-            drawn += parts
-        table = pd.concat(drawn, ignore_index=True)
-        entries = panels.trend_entries(table, "look", {LOOKS[name]: _named(name, decay) for name in NETWORKS})
-        frames = [table for tables in measured.values() for table in tables.values()]
-        counted = provenance.images([frame[frame["split"] == "test"] for frame in frames], "test images")
-        panels.frame(figure, "LeNet: distance of the test images to the boundary", frames, entries, counted)
-    return figure, table[["network", "run", "epoch", *SUMMARY, *provenance.ACCURACY]]
 
 
 def prediction(examples: pd.DataFrame) -> Plot:
@@ -277,13 +235,14 @@ def prediction(examples: pd.DataFrame) -> Plot:
     return figure, pd.DataFrame(drawn)[shown]
 
 
+def named(network: str, decay: Decay) -> str:
+    """What the legend calls a network."""
+    return f"{network} weight decay" + (f", {decay[network]:g}" if decay else "")
+
+
 def _said(words: str) -> Line2D:
     """Words in place of an entry of the legend."""
     return Line2D([], [], linestyle="none", label=words)
-
-
-def _named(network: str, decay: Decay) -> str:
-    return f"{network} weight decay" + (f", {decay[network]:g}" if decay else "")
 
 
 def _last(table: pd.DataFrame) -> pd.DataFrame:

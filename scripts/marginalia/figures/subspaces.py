@@ -46,6 +46,7 @@ THIN = 0.9  # points: lines of refined margins beside those as published
 QUARTILES = 0.16  # opacity
 JITTER = 0.3  # of a subspace's width, to each side
 MAP, SHADES = "magma", "viridis"  # of the distance, near the boundary dark; of lines, by epoch
+RATIOS = "PuOr"  # white at one
 LINES = 6  # epochs that are drawn as lines, with these cues
 DASHES, MARKERS = ("-", (0, (3.5, 1.5))), "os^Dv<"
 BY = ["subspace", "subspace_name", "dimension"]
@@ -80,7 +81,7 @@ def distribution(margins: pd.DataFrame, history: pd.DataFrame | None = None) -> 
         measured), chance_percent.
     """
     test = _test(margins)
-    medians = _medians(test).rename(columns={"median": "value"}).assign(drawn="median")
+    lines = medians(test).rename(columns={"median": "value"}).assign(drawn="median")
     points = test[[*BY, "epoch", "seed", "image"]].assign(
         value=test[PUBLISHED].astype(np.float64), quantity=PUBLISHED, drawn="point"
     )
@@ -102,17 +103,17 @@ def distribution(margins: pd.DataFrame, history: pd.DataFrame | None = None) -> 
             rasterized=True,
         )
         entries = [style.line(look, "test images, DeepFool as published")]
-        for quantity, rows in medians.groupby("quantity", sort=False):
+        for quantity, rows in lines.groupby("quantity", sort=False):
             _line(panel, rows, LOOKS[quantity], "value", width=2.0 if quantity == PUBLISHED else 1.2)
             entries.append(style.line(LOOKS[quantity], f"median, {QUANTITIES[quantity]}"))
-        entries += _seeds_entry(medians)
-        _axes(panel, medians[medians["quantity"] == PUBLISHED])
+        entries += _seeds_entry(lines)
+        subspace_axes(panel, lines[lines["quantity"] == PUBLISHED])
         (learned,) = accuracy["value"]
         whole = "test accuracy" if history is not None else "accuracy of the images measured"
         about = ", ".join(filter(None, [_architecture(test), f"{whole} {learned:.1f}\u00a0%"]))
         _frame(figure, ["Margins along the DCT's diagonal", about], [test], entries)
 
-    table = pd.concat([medians, accuracy, points], ignore_index=True)
+    table = pd.concat([lines, accuracy, points], ignore_index=True)
     table = table.assign(run=provenance.run(margins), data=provenance.data([margins]))
     return figure, _tidy(provenance.with_accuracy(table, margins), DISTRIBUTION)
 
@@ -152,9 +153,9 @@ def profiles(
             of_panel = []
             for role, margins in networks.items():
                 test = _test(margins)
-                own = provenance.with_accuracy(_medians(test), margins)
+                own = provenance.with_accuracy(medians(test), margins)
                 own = own.assign(data_role=data_role, role=role, run=provenance.run(margins))
-                _profile(panel, own, looks[role])
+                profile(panel, own, looks[role])
                 frames.append(test)
                 of_panel.append(own)
             data = provenance.data([next(iter(networks.values()))])
@@ -166,7 +167,7 @@ def profiles(
                 drawn["removed"] = drawn["subspace_name"].astype(int) >= removed_from
                 edge = drawn.loc[drawn["removed"], "subspace"].min() - 0.5
                 panel.axvline(edge, color=MARK.colour, linestyle=MARK.line, linewidth=1.1)
-            _axes(panel, drawn[drawn["quantity"] == PUBLISHED])
+            subspace_axes(panel, drawn[drawn["quantity"] == PUBLISHED])
             panel.set_title(data or data_role)
             rows.append(drawn)
         table = pd.concat(rows, ignore_index=True)
@@ -198,7 +199,7 @@ def over_epochs(models: Models) -> Plot:
     with style.theme():
         figure, axes = style.panels(len(models), 2, height=2.7 * len(models))
         for (left, right), (data_role, margins) in zip(axes, models.items(), strict=True):
-            own = provenance.with_accuracy(_medians(_test(margins)), margins)
+            own = provenance.with_accuracy(medians(_test(margins)), margins)
             data, run = provenance.data([margins]), provenance.run(margins)
             own = own.assign(data_role=data_role, data=data, role="standard", run=run, drawn="")
             published = own[own["quantity"] == PUBLISHED]
@@ -207,13 +208,13 @@ def over_epochs(models: Models) -> Plot:
             drawn = np.where(own["epoch"].isin(lines), "map and line", "map")
             own["drawn"] = np.where(own["quantity"] == PUBLISHED, drawn, "")
             rows.append(own)
-            _map(figure, left, grid)
+            distance_map(figure, left, grid)
             left.set_title(f"{data or data_role}: median $d_2$")
             shades = colormaps[SHADES](np.linspace(0.05, 0.9, len(lines)))
             for number, (epoch, shade) in enumerate(zip(lines, shades, strict=True)):
                 look = style.Look(to_hex(shade), DASHES[number % len(DASHES)], MARKERS[number % len(MARKERS)])
                 _line(right, published[published["epoch"] == epoch], look, "median", label=f"epoch {epoch}")
-            _axes(right, published)
+            subspace_axes(right, published)
             right.set_title("at some epochs")
             right.legend(loc="upper left", fontsize=style.SMALL, ncols=2, handlelength=2.2, columnspacing=1)
             low, high = right.get_ylim()
@@ -225,12 +226,12 @@ def over_epochs(models: Models) -> Plot:
     return figure, _tidy(pd.concat(rows, ignore_index=True), [*PROFILE, "drawn"])
 
 
-def _test(margins: pd.DataFrame) -> pd.DataFrame:
-    return margins[margins["split"] == "test"]
+def medians(test: pd.DataFrame) -> pd.DataFrame:
+    """Median and quartiles of each epoch, quantity and subspace, in the order of the subspaces.
 
-
-def _medians(test: pd.DataFrame) -> pd.DataFrame:
-    """Median and quartiles of each epoch, quantity and subspace, in the order of the subspaces."""
+    Args:
+        test: margins of the images of one split.
+    """
     quantities = [quantity for quantity in QUANTITIES if quantity in test]
     by = ["epoch", *BY]
     rows = percentiles(test, quantities, (25, 50, 75), by)
@@ -243,7 +244,12 @@ def _medians(test: pd.DataFrame) -> pd.DataFrame:
     return table.reset_index(drop=True)
 
 
-def _profile(axes: Axes, rows: pd.DataFrame, look: style.Look) -> None:
+def profile(axes: Axes, rows: pd.DataFrame, look: style.Look) -> None:
+    """Medians of one network as published, with their quartiles, and a thin line of refined ones.
+
+    Args:
+        rows: as :func:`medians` returns them, of one epoch.
+    """
     for quantity, part in rows.groupby("quantity", sort=False):
         if quantity == PUBLISHED:
             _line(axes, part, look, "median")
@@ -253,23 +259,12 @@ def _profile(axes: Axes, rows: pd.DataFrame, look: style.Look) -> None:
             axes.plot(part["subspace"], part["median"], color=look.colour, linewidth=THIN)
 
 
-def _line(
-    axes: Axes, rows: pd.DataFrame, look: style.Look, column: str, width: float = 1.4, label: str = ""
-) -> None:
-    if rows["seeds"].max() > 1:
-        bounds = rows["seed_minimum"], rows["seed_maximum"]
-        axes.fill_between(rows["subspace"], *bounds, color=look.colour, alpha=panels.RANGE, linewidth=0)
-    line = {"color": look.colour, "linestyle": look.line, "marker": look.marker, "linewidth": width}
-    axes.plot(rows["subspace"], rows[column], **line, label=label or "_")
+def subspace_axes(axes: Axes, rows: pd.DataFrame) -> None:
+    """Subspaces below, logarithmic distances on the left, and how many margins were not found.
 
-
-def _seeds_entry(rows: pd.DataFrame) -> list[Artist]:
-    seeds = rows["seeds"].max()
-    return [style.band(f"range over {seeds} seeds", panels.RANGE)] if seeds > 1 else []
-
-
-def _axes(axes: Axes, rows: pd.DataFrame) -> None:
-    """Subspaces below, logarithmic distances on the left, and how many margins were not found."""
+    Args:
+        rows: as :func:`medians` returns them, of all that is drawn.
+    """
     axes.set_yscale("log")
     axes.margins(y=0.08)
     plain = FuncFormatter(lambda value, _: f"{value:g}")
@@ -288,12 +283,28 @@ def _axes(axes: Axes, rows: pd.DataFrame) -> None:
     axes.set_ylabel(ORDINATE)
 
 
-def _map(figure: Figure, axes: Axes, grid: pd.DataFrame) -> None:
-    """Medians as colours: a row for each subspace, a column for each epoch."""
+def distance_map(figure: Figure, axes: Axes, grid: pd.DataFrame) -> None:
+    """Median distances as colours: a row for each subspace, a column for each epoch."""
     values = grid.to_numpy()
     seen = values[np.isfinite(values) & (values > 0)]
     norm = LogNorm(seen.min(), seen.max() if seen.max() > seen.min() else 2 * seen.min())
-    axes.imshow(values, origin="lower", aspect="auto", cmap=MAP, norm=norm, interpolation="nearest")
+    _map(figure, axes, grid, norm, MAP, "pixel units, [0, 1]")
+
+
+def ratio_map(figure: Figure, axes: Axes, grid: pd.DataFrame, label: str) -> None:
+    """Ratios as colours, white at one: a row for each subspace, a column for each epoch.
+
+    Args:
+        label: what is divided by what.
+    """
+    values = grid.to_numpy()
+    seen = np.abs(np.log(values[np.isfinite(values) & (values > 0)]))
+    most = float(np.exp(max(seen.max(initial=0), np.log(1.2))))
+    _map(figure, axes, grid, LogNorm(1 / most, most), RATIOS, label)
+
+
+def _map(figure: Figure, axes: Axes, grid: pd.DataFrame, norm: LogNorm, colours: str, label: str) -> None:
+    axes.imshow(grid, origin="lower", aspect="auto", cmap=colours, norm=norm, interpolation="nearest")
     axes.grid(False)
     step = -(-len(grid.columns) // 12)
     axes.set_xticks(range(0, len(grid.columns), step), [str(epoch) for epoch in grid.columns[::step]])
@@ -301,13 +312,47 @@ def _map(figure: Figure, axes: Axes, grid: pd.DataFrame) -> None:
     rows = range(0, len(grid), -(-len(grid) // 7))
     axes.set_yticks(rows, [str(grid.index[row]) for row in rows])
     axes.set_ylabel("subspace\n(low to high frequencies)")
-    bar = figure.colorbar(ScalarMappable(norm, MAP), ax=axes, pad=0.02)
+    bar = figure.colorbar(ScalarMappable(norm, colours), ax=axes, pad=0.02)
     plain = FuncFormatter(lambda value, _: f"{value:g}")
-    bar.ax.yaxis.set_minor_locator(LogLocator(subs=(2, 5) if seen.max() > 4 * seen.min() else range(2, 10)))
+    spread = norm.vmax / norm.vmin
+    bar.ax.yaxis.set_minor_locator(LogLocator(subs=(2, 5) if spread > 4 else range(2, 10)))
     bar.ax.yaxis.set_major_formatter(plain)
-    bar.ax.yaxis.set_minor_formatter(plain if seen.max() < 100 * seen.min() else NullFormatter())
+    bar.ax.yaxis.set_minor_formatter(plain if spread < 100 else NullFormatter())
     bar.ax.tick_params(which="both", labelsize=style.SMALL)
-    bar.set_label("pixel units, [0, 1]", fontsize=7)
+    bar.set_label(label, fontsize=7)
+
+
+def described(margins: pd.DataFrame) -> str:
+    """The subspaces of a measurement, in words, such as "21 subspaces of 64 dimensions (dct: size 8)"."""
+    spaces = margins.drop_duplicates("subspace")
+    sizes = sorted(spaces["dimension"].unique())
+    dimensions = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+    told = dict.fromkeys(
+        ", ".join(f"{name}: {_settings(own)}" for name, own in part["settings"]["subspaces"].items())
+        for part in provenance.parts([margins])
+        if isinstance(part.get("settings", {}).get("subspaces"), dict)
+    )
+    how = f" ({'; '.join(told)})" if told else ""
+    return f"{len(spaces)} subspaces of {dimensions} dimensions{how}"
+
+
+def _test(margins: pd.DataFrame) -> pd.DataFrame:
+    return margins[margins["split"] == "test"]
+
+
+def _line(
+    axes: Axes, rows: pd.DataFrame, look: style.Look, column: str, width: float = 1.4, label: str = ""
+) -> None:
+    if rows["seeds"].max() > 1:
+        bounds = rows["seed_minimum"], rows["seed_maximum"]
+        axes.fill_between(rows["subspace"], *bounds, color=look.colour, alpha=panels.RANGE, linewidth=0)
+    line = {"color": look.colour, "linestyle": look.line, "marker": look.marker, "linewidth": width}
+    axes.plot(rows["subspace"], rows[column], **line, label=label or "_")
+
+
+def _seeds_entry(rows: pd.DataFrame) -> list[Artist]:
+    seeds = rows["seeds"].max()
+    return [style.band(f"range over {seeds} seeds", panels.RANGE)] if seeds > 1 else []
 
 
 def _spread(epochs: Sequence[int]) -> list[int]:
@@ -343,20 +388,6 @@ def _frame(
     counted = [provenance.images(frames, "test images"), *dict.fromkeys(map(described, frames))]
     style.heading(figure, [*subject, *filter(None, [provenance.data(titled or frames)])], entries)
     style.footer(figure, provenance.facts(frames, " · ".join(counted)))
-
-
-def described(margins: pd.DataFrame) -> str:
-    """The subspaces of a measurement, in words, such as "21 subspaces of 64 dimensions (dct: size 8)"."""
-    spaces = margins.drop_duplicates("subspace")
-    sizes = sorted(spaces["dimension"].unique())
-    dimensions = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
-    told = dict.fromkeys(
-        ", ".join(f"{name}: {_settings(own)}" for name, own in part["settings"]["subspaces"].items())
-        for part in provenance.parts([margins])
-        if isinstance(part.get("settings", {}).get("subspaces"), dict)
-    )
-    how = f" ({'; '.join(told)})" if told else ""
-    return f"{len(spaces)} subspaces of {dimensions} dimensions{how}"
 
 
 def _settings(settings: Mapping | None) -> str:

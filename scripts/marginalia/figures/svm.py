@@ -33,6 +33,7 @@ PAIRS = (
 LEVEL = "$\\log_{10}\\lambda$"
 DISTANCE = "$y\\,d(x)$ (pixel units)"
 BINS = 40
+PROJECTED = 500  # images a class that are drawn in the tilting plane
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,10 @@ class _Classes:
     @property
     def names(self) -> list[str]:
         return self.pair.split("-")
+
+    def first(self, count: int) -> np.ndarray:
+        """The places of the first images of each class, at most so many, in their order."""
+        return np.sort(np.concatenate([np.flatnonzero(self.labels == side)[:count] for side in (-1, 1)]))
 
 
 @dataclass(frozen=True)
@@ -242,7 +247,9 @@ def projection(
     drawn_pairs: Sequence[str],
     drawn_levels: Sequence[float],
 ) -> Plot:
-    """The training images in the tilting planes of some levels, with two images and their mirror images.
+    """Training images in the tilting planes of some levels, with two images and their mirror images.
+
+    Of each class the first :data:`PROJECTED` are drawn; the axes reach as far as any training image.
 
     Returns:
         The figure, and a table: drawn ("image", "representative" or "mirror"), pair, log10_lambda, label, z,
@@ -257,9 +264,11 @@ def projection(
                 svm = _classifier(levels, normals, classes.pair, level)
                 places.append((svm, *_in_plane(levels, normals, classes, svm)))
             far = 1.05 * max(np.abs(points).max() for _, points, _, _ in places)
+            first = classes.first(PROJECTED)
+            labels = classes.labels[first]
             for panel, (svm, points, originals, mirrors) in zip(row, places, strict=True):
                 for side, look in CLASSES.items():
-                    own = points[classes.labels == side]
+                    own = points[first][labels == side]
                     panel.plot(
                         *own.T,
                         look.marker,
@@ -279,8 +288,8 @@ def projection(
                 panel.set_ylim(-far, far)
                 panel.set_aspect("equal")
                 panel.grid(False)
-                for name, some, labels in (
-                    ("image", points, classes.labels),
+                for name, some, label in (
+                    ("image", points[first], labels),
                     ("representative", originals, [-1, 1]),
                     ("mirror", mirrors, [-1, 1]),
                 ):
@@ -288,7 +297,7 @@ def projection(
                         "drawn": name,
                         "pair": classes.pair,
                         "log10_lambda": svm.row["log10_lambda"],
-                        "label": labels,
+                        "label": label,
                     }
                     drawn.append(pd.DataFrame({**place, "z": some[:, 0], "n": some[:, 1]}))
             row[0].set_ylabel(f"{named(classes.pair)}\n$\\hat n$ (pixel units)")
@@ -305,7 +314,7 @@ def projection(
             "SVM: training images in the tilting plane",
             [levels, images],
             entries,
-            counted(levels),
+            f"{counted(levels)}; drawn: the first {min(PROJECTED, images_a_class(levels))}",
         )
     return figure, pd.concat(drawn, ignore_index=True)
 

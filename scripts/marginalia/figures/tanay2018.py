@@ -12,12 +12,12 @@ pair of classes and level of regularization:
 - ``normals``: pair, log10_lambda, normal (the unit normal vector),
 - ``images``: the training images: image, label, class_name, pixels.
 
-Those of LeNet are described in :mod:`marginalia.figures.lenet`.
+Those of LeNet are described in :mod:`marginalia.figures.lenet` and :mod:`marginalia.figures.lenet_margins`.
 
 Distances are in pixel units with pixels in [0, 1]. Each figure returns itself and the table of what it plots.
 """
 
-from marginalia.figures import lenet, svm, svm_curves, tilting
+from marginalia.figures import lenet, lenet_margins, svm, svm_curves, tilting
 
 adversarial_prediction = lenet.prediction
 toy_problem = tilting.toy_problem
@@ -37,4 +37,4 @@ svm_published = svm_curves.published_curves
 lenet_errors = lenet.errors
 lenet_weights = lenet.weights
 lenet_adversarial = lenet.adversarial
-lenet_margins = lenet.margins
+lenet_margins = lenet_margins.margins
