@@ -354,7 +354,7 @@ def _run(name: str, run: dict, config: dict) -> dict:
             f"{where}.{key}: a run with a checkpoint is not trained; allowed: view, architecture, "
             "checkpoint, measurements"
         )
-    if not Path(run["checkpoint"]).is_file():
+    if isinstance(run["checkpoint"], str) and not Path(run["checkpoint"]).is_file():
         raise ConfigurationError(
             f"{where}.checkpoint: there is no file {run['checkpoint']}; allowed: the path of a checkpoint"
         )

@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 ATTEMPTS = 3
 PIECE = 1 << 16  # bytes
+MD5_DIGITS = 32
 TIMEOUT = (10, 60)  # seconds to connect, and between two pieces of an answer
 
 CAUSES = {
@@ -36,8 +37,9 @@ CAUSES = {
 class Resource:
     """One file of a data set, named by its uncompressed content.
 
-    `md5` is the sum of that content. For a tar archive, give instead the sums of its `members`: archives
-    of the same files differ, the files do not. `addresses` are tried in order and may end in .gz.
+    `md5` or `sha256` is the sum of that content. For a tar archive, give instead the MD5 sums of its
+    `members`: archives of the same files differ, the files do not. `addresses` are tried in order and may end
+    in .gz.
     """
 
     dataset: str
@@ -45,6 +47,7 @@ class Resource:
     addresses: tuple[str, ...]
     md5: str = ""
     members: Mapping[str, str] = field(default_factory=dict)
+    sha256: str = ""
 
     @property
     def key(self) -> str:
@@ -53,8 +56,8 @@ class Resource:
 
     @property
     def sums(self) -> dict[str, str]:
-        """The MD5 sums that decide whether a file is this one, by name."""
-        return dict(self.members) or {self.file: self.md5}
+        """The sums that decide whether a file is this one, by name."""
+        return dict(self.members) or {self.file: self.sha256 or self.md5}
 
 
 class FetchError(Exception):
@@ -218,7 +221,7 @@ def _contents(resource: Resource, path: Path, name: str) -> dict[str, bytes]:
     """The content of the file, or of each member of the archive, that is at `path` and was called `name`."""
     if not resource.members:
         content = path.read_bytes()
-        _compare(name, content, resource.md5)
+        _compare(name, content, *resource.sums.values())
         return {resource.file: content}
     contents = {}
     try:
@@ -235,9 +238,10 @@ def _contents(resource: Resource, path: Path, name: str) -> dict[str, bytes]:
 
 
 def _compare(name: str, content: bytes, expected: str) -> None:
-    found = hashlib.md5(content).hexdigest()
+    kind = "MD5" if len(expected) == MD5_DIGITS else "SHA-256"
+    found = (hashlib.md5 if kind == "MD5" else hashlib.sha256)(content).hexdigest()
     if found != expected:
-        raise WrongContent(f"{name} has the wrong content: its MD5 sum is {found}, not {expected}")
+        raise WrongContent(f"{name} has the wrong content: its {kind} sum is {found}, not {expected}")
 
 
 def _reason(error: Exception) -> str:

@@ -20,7 +20,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from marginalia import code, digests, plugins, sources
+from marginalia import code, external, plugins, sources
 from marginalia.configuration import ConfigurationError, kept_epochs, last_epoch, without
 from marginalia.identity import chosen, digest, same_text, settled, text
 from marginalia.measurements.stored import MEASUREMENT_KEYS, saved_provenance
@@ -37,6 +37,7 @@ from marginalia.stored import saved_identity as saved_identity_of_data
 
 SCHEDULE_ENDS = ("linear", "triangular", "step_at_end")  # schedules that depend on where the run ends
 TO_BE_TRAINED = "to be trained anew"  # in place of the digest of weights
+DOWNLOADS = "results/downloads"  # of all scales
 NO_RECIPE = ("view", "epochs", "segment", "checkpoints", "seeds", "measurements")
 
 
@@ -205,7 +206,7 @@ class Plan:
         settings = self.config["runs"][run]
         record = {"view": self.view_record(settings["view"])}
         if "checkpoint" in settings:
-            weights = digests.file_digest(Path(settings["checkpoint"]), self.at("results/digests.json"))
+            weights = external.digest(settings["checkpoint"], self.at("results/digests.json"))
             architecture = _plugin_record("models", settings["architecture"])
             return record | {"checkpoint": weights, "architecture": architecture}
         record |= {"recipe": self._recipe(run, seed)}
@@ -305,7 +306,9 @@ class Plan:
         """Where the checkpoint of an epoch lies, or will lie: the folder of its segment, or a file."""
         settings = self.config["runs"][run]
         if "checkpoint" in settings:
-            return Source(str(Path(settings["checkpoint"]).absolute()), True)
+            path = external.path_of(settings["checkpoint"], DOWNLOADS)
+            cache = self.at("results/digests.json")
+            return Source(path, external.is_there(settings["checkpoint"], self.at(path), cache))
         trained = self._trained(run, seed)
         for span, there in self.segments(run, seed).items():
             if epoch in (trained[span]["epochs"] if there else span.epochs):

@@ -12,6 +12,7 @@ from threading import Thread
 
 import pytest
 
+from marginalia import external
 from marginalia.fetching import ATTEMPTS, PIECE, FetchError, Resource, WrongContent, contents, fetch
 
 CONTENT = b"".join(hashlib.sha256(bytes([number & 255, number >> 8])).digest() for number in range(9000))
@@ -165,6 +166,28 @@ def test_a_wrong_file_is_refused_and_not_left_behind(server, destination, tmp_pa
     with pytest.raises(FetchError, match=why):
         fetch(wanted, destination, mirror=None if how == "server" else str(tmp_path), progress=False)
     assert files_beside(destination) == []
+
+
+def test_a_file_may_be_named_by_its_sha256(server, destination):
+    server.files["/weights.pt"] = CONTENT
+    address = f"{server.address}/weights.pt"
+    right = {"address": address, "sha256": hashlib.sha256(CONTENT).hexdigest()}
+    resource = external.released(right)
+    assert resource.key == "checkpoints/weights.pt" and resource.sums == {"weights.pt": right["sha256"]}
+    fetch(resource, destination)
+    assert destination.read_bytes() == CONTENT
+    with pytest.raises(FetchError, match="its SHA-256 sum is"):
+        fetch(external.released(right | {"sha256": 64 * "0"}), destination)
+    assert destination.read_bytes() == CONTENT
+    runs = {
+        "one": {"checkpoint": right},
+        "two": {"checkpoint": right},
+        "mine": {"checkpoint": "mine.pt"},
+        "no": {},
+    }
+    assert external.needed(runs) == [resource]
+    with pytest.raises(ValueError, match="runs.two.checkpoint: another run has another weights.pt"):
+        external.needed(runs | {"two": {"checkpoint": right | {"sha256": 64 * "0"}}})
 
 
 def test_a_wrong_file_does_not_replace_a_right_one(destination, tmp_path):

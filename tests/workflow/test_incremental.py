@@ -1,6 +1,8 @@
 """Nothing is computed twice: continuing, extending, killing, and what the dry run says of it."""
 
+import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -128,6 +130,40 @@ def test_an_external_checkpoint_is_measured_like_a_run(pipeline):
         assert mine.attrs["provenance"]["data"][key] == own.attrs["provenance"]["data"][key]
     assert mine.attrs["provenance"]["run"] == "mine"
     assert mine.attrs["provenance"]["weights"] == own.attrs["provenance"]["weights"]
+
+
+def test_a_released_checkpoint_is_fetched_and_checked(pipeline):
+    pipeline.config["training"] |= {"epochs": 1}
+    pipeline.run("results/tiny/runs/small/seed-0/epochs-0000-0001")
+    mirror = pipeline.folder / "mirror"
+    mirror.mkdir()
+    own = pipeline.folder / "results/tiny/runs/small/seed-0/epochs-0000-0001" / checkpoints.checkpoint_name(1)
+    content = own.read_bytes()
+    (mirror / "released.pt").write_bytes(content)
+    pipeline.config["mirror"] = str(mirror)
+    small = pipeline.config["runs"]["small"]
+    pipeline.config["runs"]["theirs"] = {
+        "view": small["view"],
+        "architecture": small["architecture"],
+        "checkpoint": {
+            "address": "http://127.0.0.1:9/models/released.pt",
+            "sha256": hashlib.sha256(content).hexdigest(),
+        },
+    }
+    figure = "results/tiny/figures/models/theirs.png"
+    pipeline.run(figure)
+    fetched = pipeline.folder / "results/downloads/checkpoints/released.pt"
+    assert fetched.read_bytes() == content
+    assert "Nothing to be done" in pipeline.run("--dry-run", figure).stdout
+
+    fetched.write_bytes(content[:-1])
+    shutil.rmtree(pipeline.folder / "results/tiny/margins/theirs")
+    pipeline.run(figure)
+    assert fetched.read_bytes() == content
+
+    pipeline.config["runs"]["theirs"]["checkpoint"]["sha256"] = 64 * "0"
+    result = pipeline.run(figure, check=False)
+    assert result.returncode != 0 and "released.pt has the wrong content: its SHA-256 sum is" in result.stderr
 
 
 def test_seeds_of_a_run_are_trained_apart(pipeline):

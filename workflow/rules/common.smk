@@ -28,7 +28,7 @@ try:
         without,
     )
     from marginalia.identity import text
-    from marginalia.planning import Plan, Source, Span, Study, jobs_import_from
+    from marginalia.planning import DOWNLOADS, Plan, Source, Span, Study, jobs_import_from
     from marginalia.products import KINDS, Product, Taken
 except ModuleNotFoundError as error:
     raise WorkflowError(

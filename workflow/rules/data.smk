@@ -1,11 +1,10 @@
 """Data: files are fetched once for all scales, converted to one form, and changed into views."""
 
-from marginalia import sources
-
-DOWNLOADS = "results/downloads"
+from marginalia import external, sources
 
 try:
     NEEDED_FILES = sources.needed(config["datasets"])
+    external.needed(config["runs"])
 except ValueError as error:
     stop(error)
 
@@ -28,7 +27,10 @@ rule fetch:
         runtime=60,
     params:
         job=lambda wildcards: told(
-            datasets=config["datasets"], mirror=config["mirror"], key=f"{wildcards.dataset}/{wildcards.file}"
+            datasets=config["datasets"],
+            runs=config["runs"],
+            mirror=config["mirror"],
+            key=f"{wildcards.dataset}/{wildcards.file}",
         ),
     message:
         "fetch {wildcards.file} of {wildcards.dataset}"
