@@ -69,12 +69,12 @@ def perturbations(subject: str, networks: Mapping[str, pd.DataFrame], labels: Ma
                     _empty(below[place], "")
                     continue
                 _amplified(above[place], found["perturbation"], shape)
-                above[place].set_xlabel(f"$\\|\\delta\\|_2$ = {found['d2']:.3g}", fontsize=style.SMALL)
+                above[place].set_xlabel(f"$\\|\\delta\\|_2$ = {found['d2']:.2f}", fontsize=style.SMALL)
                 picture(below[place], pixels + found["perturbation"], shape)
         for panel, (role, subspace) in zip(axes[0, 1:], columns, strict=True):
             (own,) = medians[(medians["role"] == role) & (medians["subspace"] == subspace)].to_dict("records")
             panel.set_title(
-                f"{labels[role]}\n{names[subspace]}\nmedian norm {own['median']:.3g}", fontsize=style.SMALL
+                f"{labels[role]}\n{names[subspace]}\nmedian norm {own['median']:.2f}", fontsize=style.SMALL
             )
         grey = Patch(facecolor="0.5", label="perturbations: zero is grey, the greatest pixel black or white")
         _frame(figure, subject, tables[first], networks.values(), grey)
