@@ -13,14 +13,14 @@ from marginalia.claims import (
     ortiz2020,
     without_stand_ins,
 )
-from marginalia.claims.ortiz2020 import ACCURACY
+from marginalia.claims.ortiz2020 import ACCURACY, DATA, FLIPPED, NETWORKS
 from marginalia.tables.ortiz2020 import published
 
 RISING, FLAT, FALLING = [0.5, 1.0, 2.0, 5.0], [1.0, 1.2, 1.5, 1.4], [5.0, 2.0, 1.0, 0.5]
 LEARNED = {"accuracy_percent": 99, "chance_percent": 10}
 
 
-def distribution(figure, medians, refined=0.95, accuracy=None):
+def distribution(figure, medians, refined=0.95, accuracy=None, network=None):
     """The table of a part of Figure 2."""
     rows = [
         {"drawn": "median", "quantity": quantity, "subspace": place, "value": factor * value} | LEARNED
@@ -28,7 +28,9 @@ def distribution(figure, medians, refined=0.95, accuracy=None):
         for place, value in enumerate(medians)
     ]
     learned = {"drawn": "accuracy", "quantity": "test_accuracy_percent", "seeds": 1}
-    return pd.DataFrame([*rows, learned | {"value": accuracy or ACCURACY[figure]}])
+    table = pd.DataFrame([*rows, learned | {"value": accuracy or ACCURACY[figure]}])
+    published = NETWORKS[DATA[FLIPPED.get(figure, figure)]]
+    return table.assign(architecture=network or published)
 
 
 def profiles(**networks):
@@ -140,6 +142,9 @@ def test_nothing_rests_on_a_network_near_chance_or_on_margins_that_were_not_foun
     unlearned = tables["fig02a"].assign(accuracy_percent=15)
     found = verdicts(tables | {"fig02a": unlearned})
     assert found["fig02a-rise"] == found["fig02d-mirror"] == found["fig02b-uniform"] == UNDECIDED
+    smaller = distribution("fig02b", FLAT, accuracy=81.0, network="resnet20")
+    (claim,) = (claim for claim in ortiz2020.check({"fig02b": smaller}) if claim.claim == "fig02b-accuracy")
+    assert claim.verdict == NOT_TESTABLE and claim.reason == "resnet20 in place of densenet121"
     missing = distribution("fig02a", [np.nan] * 4)
     assert verdicts({"fig02a": missing})["fig02a-rise"] == NOT_TESTABLE
 

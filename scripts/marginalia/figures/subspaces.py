@@ -54,7 +54,7 @@ ABSCISSA = "subspace, from low to high frequencies"
 ORDINATE = "distance $d_2$ in the subspace\n(pixel units, [0, 1])"
 
 DISTRIBUTION = [
-    *("run", "data", "epoch", "drawn", "quantity", *BY, "seed", "image", "value", *SPREAD),
+    *("run", "data", "architecture", "epoch", "drawn", "quantity", *BY, "seed", "image", "value", *SPREAD),
     *provenance.ACCURACY,
 ]
 PROFILE = [
@@ -75,10 +75,10 @@ def distribution(margins: pd.DataFrame, history: pd.DataFrame | None = None) -> 
             measured.
 
     Returns:
-        The figure, and a table: run, data, epoch, drawn ("median", "point", "accuracy"), quantity (d2,
-        d2_refined, test_accuracy_percent), subspace, subspace_name, dimension, seed and image (of points),
-        value, seed_minimum, seed_maximum, seeds, images, not_found, accuracy_percent (of the images
-        measured), chance_percent.
+        The figure, and a table: run, data, architecture, epoch, drawn ("median", "point", "accuracy"),
+        quantity (d2, d2_refined, test_accuracy_percent), subspace, subspace_name, dimension, seed and
+        image (of points), value, seed_minimum, seed_maximum, seeds, images, not_found, accuracy_percent (of
+        the images measured), chance_percent.
     """
     test = _test(margins)
     lines = medians(test).rename(columns={"median": "value"}).assign(drawn="median")
@@ -114,7 +114,9 @@ def distribution(margins: pd.DataFrame, history: pd.DataFrame | None = None) -> 
         _frame(figure, ["Margins along the DCT's diagonal", about], [test], entries)
 
     table = pd.concat([lines, accuracy, points], ignore_index=True)
-    table = table.assign(run=provenance.run(margins), data=provenance.data([margins]))
+    table = table.assign(
+        run=provenance.run(margins), data=provenance.data([margins]), architecture=_architecture(test)
+    )
     return figure, _tidy(provenance.with_accuracy(table, margins), DISTRIBUTION)
 
 

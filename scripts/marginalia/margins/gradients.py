@@ -12,7 +12,7 @@ from marginalia.margins.chain import Layer, compile_chain
 Vjp = Callable[..., Tensor]
 Then = Callable[[Tensor], Tensor]
 
-# Working sets that were fastest: somewhat less than half of a last cache of 32 MiB, a share of a GPU's memory.
+# Working sets that were fastest: less than half of a last cache of 32 MiB, a share of a GPU's memory.
 CACHE_BYTES = 14 * 2**20
 CPU_ROWS = 24  # images times functions in one backward pass on a CPU
 SMALL_BYTES = 2 * 2**20
