@@ -1,10 +1,11 @@
 """Data: files are fetched once for all scales, converted to one form, and changed into views."""
 
-from marginalia import external, sources
+from marginalia import sources
+from marginalia.external import needed as released_checkpoints
 
 try:
     NEEDED_FILES = sources.needed(config["datasets"])
-    external.needed(config["runs"])
+    released_checkpoints(config["runs"])
 except ValueError as error:
     stop(error)
 
