@@ -111,7 +111,7 @@ def _margins(figure: str, table: pd.DataFrame) -> Iterator[Claim]:
         published="not measured",
         measured=f"in {(ratios > 1).sum()} of {len(ratios)}; {ratios.min():.2f} to {ratios.max():.2f} times "
         "as great",
-        **judged(bool((ratios > 1).all()), on=rows),
+        **judged(*(ratios > 1), on=rows),
     )
     yield Claim(
         claim=f"{figure}-high_frequencies",
