@@ -18,7 +18,7 @@ from marginalia.batches import Pixels
 from marginalia.margins import DctBlocks, deepfool, lipschitz_bound
 from marginalia.training import Recipe, Trainer, evaluate
 
-FOOLBOX_BATCH = 100  # with which foolbox is fastest on CPUs: with all images at once it takes twice as long
+FOOLBOX_BATCH = 100  # with all images at once its time on a CPU varies by a factor of two
 
 
 @dataclass

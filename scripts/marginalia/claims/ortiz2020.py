@@ -20,11 +20,8 @@ DATA = {"fig02a": "MNIST", "fig02b": "CIFAR-10", "fig02c": "ImageNet"}
 ROLES = {"mnist": "MNIST", "cifar": "CIFAR-10", "imagenet": "ImageNet"}
 FLIPPED = {"fig02d": "fig02a", "fig02e": "fig02b", "fig02f": "fig02c"}
 ACCURACY = {"fig02a": 99.4, "fig02b": 93.0, "fig02c": 76.2, "fig02d": 99.3, "fig02e": 91.2, "fig02f": 68.1}
-NETWORKS = {
-    "MNIST": "lenet",
-    "CIFAR-10": "densenet121",
-    "ImageNet": "resnet50_imagenet",
-}  # of these accuracies
+# The paper's network on each, which has these accuracies.
+NETWORKS = {"MNIST": "lenet", "CIFAR-10": "densenet121", "ImageNet": "resnet50_imagenet"}
 WITHIN = {"MNIST": 0.3, "CIFAR-10": 1.0, "ImageNet": 1.0}  # percentage points of accuracy
 LIKE_PUBLISHED = 0.05  # share of epsilon / 2 within which the margin along u1 is that
 FACTOR = 2.0  # within which percentiles of a network of one's own are like the published ones
