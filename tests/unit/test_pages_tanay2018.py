@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from bokeh.models import Plot
 from browser import Reader, browser
 
 from marginalia.linear.pairs import image_table
@@ -223,6 +224,15 @@ def test_the_other_pair_is_another_one(reader, tables):
     middle = tables["centroids"].set_index(["pair", "label"])["centroid"]["0-1"]
     axis = unit(middle[1] - middle[-1])
     np.testing.assert_allclose(reader.data("svm_points")["across"], np.concatenate(own) @ axis, atol=1e-4)
+
+
+def test_what_a_legend_names_has_a_row_from_the_start(tables):
+    """Bokeh draws no key for a source that was empty when the page was opened."""
+    plots = [model for model in tanay2018.page(**tables).models.values() if isinstance(model, Plot)]
+    items = [item for plot in plots for legend in plot.legend for item in legend.items]
+    rows = {item.label.value: len(next(iter(item.renderers[0].data_source.data.values()))) for item in items}
+    assert {"training images", "scaled loss", "boundary", "image to mirror image"} <= set(rows)
+    assert min(rows.values()) > 0
 
 
 def test_a_telephone_shows_everything_without_scrolling_sideways(chromium, file):

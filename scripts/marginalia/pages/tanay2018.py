@@ -269,8 +269,8 @@ def _machines(pairs: Sequence[str], arrays: Mapping[str, np.ndarray]) -> Part:
     )
     takes: dict[str, Model] = {"pair": pair, "level": level}
 
-    bars = takes["bars"] = ColumnDataSource({"left": [], "right": [], "share": []})
-    loss = takes["loss"] = ColumnDataSource({"z": [], "loss": []})
+    bars = takes["bars"] = _source("left", "right", "share")
+    loss = takes["loss"] = _source("z", "loss")
     distance, share = Range1d(-1, 1), Range1d(0, 1)
     takes |= {"distance_range": distance, "share_range": share}
     histogram = _figure("y d(x), pixel units", "images (%)", distance, share, height=340)
@@ -298,10 +298,8 @@ def _machines(pairs: Sequence[str], arrays: Mapping[str, np.ndarray]) -> Part:
     )
     _legend(histogram)
 
-    levels = takes["levels"] = ColumnDataSource(
-        {name: [] for name in ("power", "err_train_percent", "err_test_percent", "d_adv")}
-    )
-    marker = takes["marker"] = ColumnDataSource({name: [] for name in levels.data})
+    columns = ("power", "err_train_percent", "err_test_percent", "d_adv")
+    levels, marker = takes["levels"], takes["marker"] = _source(*columns), _source(*columns)
     error, d_adv = Range1d(0, 1), Range1d(0, 1)
     takes |= {"error_range": error, "d_adv_range": d_adv}
     margin = 0.03 * (high - low)
@@ -320,9 +318,9 @@ def _machines(pairs: Sequence[str], arrays: Mapping[str, np.ndarray]) -> Part:
     _legend(errors)
     _legend(distances)
 
-    points = takes["points"] = ColumnDataSource({"across": [], "up": [], "side": []})
-    boundary = takes["boundary"] = ColumnDataSource({"across": [], "up": []})
-    mirrors = takes["mirrors"] = ColumnDataSource({"across": [], "up": []})
+    points = takes["points"] = _source("across", "up", side=SIDES[0])
+    boundary = takes["boundary"] = _source("across", "up")
+    mirrors = takes["mirrors"] = _source(across=[np.nan], up=[np.nan])
     across, up = Range1d(-1, 1), Range1d(-1, 1)
     takes |= {"across_range": across, "up_range": up}
     plane = takes["frame"] = _figure(
@@ -366,6 +364,13 @@ def _machines(pairs: Sequence[str], arrays: Mapping[str, np.ndarray]) -> Part:
         },
         ["pair", "level"],
         takes,
+    )
+
+
+def _source(*columns: str, **others: object) -> ColumnDataSource:
+    """One row that shows nothing, until it is filled: a legend has no keys for a source without rows."""
+    return ColumnDataSource(
+        {name: [np.nan] for name in columns} | {name: [value] for name, value in others.items()}
     )
 
 
