@@ -348,6 +348,7 @@ def _run(name: str, run: dict, config: dict) -> dict:
         settings = config["training"] | without(run, own)
         settings["method"] = _plugin("methods", settings["method"], f"{where}.method")
         settings |= {key: _choice(settings[key]) for key in ("schedule", "augmentation")}
+        _check_schedule(**settings["schedule"], epochs=settings["epochs"], where=f"{where}.schedule")
         return _measured_by(own | settings, where, config)
     for key in without(run, [*own, "checkpoint", "measurements"]):
         raise ConfigurationError(
@@ -373,6 +374,15 @@ def _choice(entry: str | dict) -> dict:
     """``NAME`` or ``{NAME: settings}``, of which a schema has checked the settings."""
     name, settings = (entry, {}) if isinstance(entry, str) else next(iter(entry.items()))
     return {"name": name, "settings": settings or {}}
+
+
+def _check_schedule(name: str, settings: dict, epochs: int, where: str) -> None:
+    """Refuse a step at the end that is the whole run: its peak rate would be that of no epoch."""
+    if name == "step_at_end" and settings["epochs"] >= epochs:
+        raise ConfigurationError(
+            f"{where}.step_at_end.epochs: {settings['epochs']}, of a run of {epochs}; allowed: fewer, or the "
+            "schedule constant"
+        )
 
 
 def _check_initial(name: str, runs: dict) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from marginalia.attacks import BOX
 from marginalia.batches import Pixels
 from marginalia.dataset import Dataset
 
@@ -24,6 +25,7 @@ def measure(
     score: float = 0.95,
     step_size: float = 1 / 255,
     steps: int = 3000,
+    box: tuple[float, float] | None = BOX,
     dataset: Dataset,
 ) -> dict[str, np.ndarray]:
     """Gradient ascent on the score of the class after an image's own (after the last, of the first).
@@ -32,6 +34,7 @@ def measure(
         score: the median of the test images' scores, and the score of the target at which an example is done.
         step_size: length of a step, in pixel units; the paper's is 1 of 255.
         steps: after these an example is not found.
+        box: pixels are kept in it.
 
     Returns:
         ``prediction``, ``correct``, ``target`` (a label), ``temperature``, ``distance`` (l2, pixel units; NaN
@@ -41,7 +44,7 @@ def measure(
     """
     scale = temperature(model, dataset, images.device, score)
     targets = (labels + 1) % len(dataset.classes)
-    adversarial, taken, found = ascend(model, images, targets, scale, score, step_size, steps)
+    adversarial, taken, found = ascend(model, images, targets, scale, score, step_size, steps, box)
     with torch.inference_mode():
         before, after = (torch.softmax(model(x) / scale, 1) for x in (images, adversarial))
     prediction = before.argmax(1)
@@ -86,6 +89,7 @@ def ascend(
     score: float,
     step_size: float,
     steps: int,
+    box: tuple[float, float] | None = BOX,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Images ``[N, ...]`` at which the target has at least `score`, steps taken [N], and whether it has [N].
 
@@ -105,7 +109,8 @@ def ascend(
             break
         (gradient,) = torch.autograd.grad(log_scores.sum(), inputs)
         length = gradient.flatten(1).norm(dim=1).clamp(min=1e-30).view(-1, *[1] * (x.ndim - 1))
-        moved = (inputs.detach() + step_size * gradient / length).clamp(0, 1)
+        moved = inputs.detach() + step_size * gradient / length
+        moved = moved if box is None else moved.clamp(*box)
         x[open_[~reached]] = moved[~reached]
         taken[open_[~reached]] += 1
     return x, taken, found

@@ -20,7 +20,9 @@ Models = dict[str, pd.DataFrame] | None
 TITLES = {
     "error_percent": "Training and test error",
     "d2": "Average $\\ell_2$ margin",
+    "d2_refined": "Average $\\ell_2$ margin, refined",
     "dinf": "Average $\\ell_\\infty$ margin",
+    "dinf_refined": "Average $\\ell_\\infty$ margin, refined",
     "d1": "Average $\\ell_1$ margin",
     "linear_1": "Average exact $\\ell_1$ margin",
     "linear_2": "Average exact $\\ell_2$ margin",

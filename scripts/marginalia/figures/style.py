@@ -62,7 +62,9 @@ EXTERNAL = (  # lines of models trained elsewhere, in this order, then from the 
 SYMBOLS = {
     "d1": "$d_1$",
     "d2": "$d_2$",
+    "d2_refined": "$d_2$",
     "dinf": "$d_\\infty$",
+    "dinf_refined": "$d_\\infty$",
     "linear_1": "$\\ell_1$",
     "linear_2": "$\\ell_2$",
     "linear_inf": "$\\ell_\\infty$",

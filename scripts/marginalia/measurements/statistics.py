@@ -24,7 +24,7 @@ SUMMARY = [
     "not_found",
     "capped",
 ]
-_DISTANCE = re.compile(r"d(1|2|inf)|linear_(1|2|inf)|minimum_norm|lipschitz|certified")
+_DISTANCE = re.compile(r"d(1|2|inf)(_refined)?|linear_(1|2|inf)|minimum_norm|lipschitz|certified")
 
 
 def distances(table: pd.DataFrame) -> list[str]:

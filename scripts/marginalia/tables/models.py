@@ -31,7 +31,9 @@ QUANTITIES = {
     "minimum_norm": "Minimum-norm attack (ℓ₂)",
     "d1": "DeepFool (ℓ₁)",
     "d2": "DeepFool (ℓ₂)",
+    "d2_refined": "DeepFool, refined (ℓ₂)",
     "dinf": "DeepFool (ℓ∞)",
+    "dinf_refined": "DeepFool, refined (ℓ∞)",
 }
 LABELS = ["run", "architecture", "method", "epoch", "seeds"]
 COLUMNS = ["run", "data", "architecture", "method", "measurement", "epoch", "split", *SUMMARY]
