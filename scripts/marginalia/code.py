@@ -55,6 +55,11 @@ def meaning(*entries: str, folder: str | os.PathLike[str] | None = None) -> str:
     return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()[:16]
 
 
+def job(name: str) -> str:
+    """The entry of the script that a rule runs, ``NAME.py`` in the folder of scripts around the package."""
+    return str(PACKAGE.parent / f"{name}.py")
+
+
 def split(entry: str) -> tuple[str, str]:
     """The module or file of an entry, and the name in it, "" if it is all of it."""
     place, colon, name = entry.rpartition(":")

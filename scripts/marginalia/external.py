@@ -16,12 +16,18 @@ def released(checkpoint: str | Mapping[str, str]) -> Resource | None:
     """What is to be fetched for the setting ``checkpoint`` of a run; None if that is a path.
 
     Args:
-        checkpoint: a path, or ``{"address": URL, "sha256": the sum of the file}``.
+        checkpoint: a path, or ``{"address": URL, "sha256": the sum of the file, uncompressed}``.
     """
     if isinstance(checkpoint, str):
         return None
     name = PurePosixPath(urlsplit(checkpoint["address"]).path).name
-    return Resource(FOLDER, name, (checkpoint["address"],), sha256=checkpoint["sha256"])
+    return Resource(
+        FOLDER,
+        name,
+        (checkpoint["address"],),
+        sha256=checkpoint["sha256"],
+        otherwise="give the path of a file that you have",
+    )
 
 
 def needed(runs: Mapping[str, Mapping]) -> list[Resource]:

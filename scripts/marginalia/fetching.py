@@ -39,7 +39,7 @@ class Resource:
 
     `md5` or `sha256` is the sum of that content. For a tar archive, give instead the MD5 sums of its
     `members`: archives of the same files differ, the files do not. `addresses` are tried in order and may end
-    in .gz.
+    in .gz. `otherwise` is what can be done when there is no way to get it.
     """
 
     dataset: str
@@ -48,6 +48,7 @@ class Resource:
     md5: str = ""
     members: Mapping[str, str] = field(default_factory=dict)
     sha256: str = ""
+    otherwise: str = "use the reduced scale, which downloads nothing"
 
     @property
     def key(self) -> str:
@@ -92,7 +93,7 @@ def fetch(resource: Resource, destination: Path, mirror: str | None = None, prog
             return
     raise FetchError(
         f"Could not fetch {resource.key}: tried {', '.join(failures)}; set `mirror` in the configuration to "
-        f"a folder or URL that holds {resource.key}.gz, or use the reduced scale, which downloads nothing."
+        f"a folder or URL that holds {resource.key}, or {resource.key}.gz, or {resource.otherwise}."
     )
 
 

@@ -162,8 +162,11 @@ class Plan:
         """The meaning of the code that makes a view, or a dataset, from its source."""
         settings = self.config["views"].get(view, {"dataset": view, "changes": []})
         source = self.config["datasets"][settings["dataset"]]["source"]
-        changes = (plugins.entry("views", change["name"]) for change in settings["changes"])
-        return code.meaning(plugins.entry("sources", source), *changes)
+        entries = [code.job("convert"), plugins.entry("sources", source)]
+        if settings["changes"]:
+            changes = (plugins.entry("views", change["name"]) for change in settings["changes"])
+            entries += [code.job("view"), *changes]
+        return code.meaning(*entries)
 
     def data_is_current(self, view: str) -> bool:
         """Whether the file of a view or dataset is what it would be now."""
@@ -369,7 +372,7 @@ class Plan:
             "settings": _filled("estimators", name, own),
             "images": settled(without(shared, ["estimator"]), self.config["defaults"]["measurements"]),
             "code": code.meaning(
-                "marginalia.measurements.series:measure_series",
+                code.job("measure"),
                 plugins.entry("estimators", name),
                 plugins.entry("models", run_settings["architecture"]["name"]),
             ),
@@ -518,8 +521,7 @@ class Plan:
     def claims_identity(self) -> str:
         """What the claims are, whatever they are checked on."""
         checks = (f"marginalia.claims.{paper}:check" for paper in self.config["papers"])
-        rules = ("marginalia.claims:without_stand_ins", "marginalia.measurements.provenance:stand_ins")
-        return digest([self.config["scale"], code.meaning(*checks, *rules)])
+        return digest([self.config["scale"], code.meaning(code.job("claims"), *checks)])
 
     def claims_are_current(self, csvs: Iterable[str]) -> bool:
         """Whether the claims were checked on these tables as they are."""
@@ -561,7 +563,7 @@ class Plan:
             "study": study.id,
             "view": self.view_record(study.view),
             "settings": study.settings,
-            "code": code.meaning(*study.code, "marginalia.measurements.parquet:write_table"),
+            "code": code.meaning(code.job(study.script)),
             "data_code": self.data_code(study.view),
         }
 
@@ -576,8 +578,8 @@ class Plan:
 class Study(NamedTuple):
     """Linear classifiers that a paper trains and measures in one job, which writes several tables.
 
-    `settings` and `code` (as :func:`marginalia.code.meaning` takes it) are what the tables depend on besides
-    the images of `view`. They lie in ``margins/PAPER/ID``.
+    Besides the images of `view` the tables depend on `settings` and on the job's script, which the ID starts
+    with. They lie in ``margins/PAPER/ID``.
     """
 
     paper: str
@@ -585,7 +587,11 @@ class Study(NamedTuple):
     view: str
     tables: tuple[str, ...]
     settings: dict
-    code: tuple[str, ...]
+
+    @property
+    def script(self) -> str:
+        """Which script makes it."""
+        return self.id.partition("/")[0]
 
 
 class Source(NamedTuple):

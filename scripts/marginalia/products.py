@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from marginalia.code import PACKAGE
+from marginalia.code import PACKAGE, job
 from marginalia.identity import digest
 from marginalia.measurements.stored import measurement_files, saved_provenance
 
@@ -20,7 +20,6 @@ STEMS = {  # where they lie, without their endings; a paper has one page, whose 
     "table": "tables/{paper}/{product}",
     "page": "{paper}",
 }
-WRITES = {"figure": ("marginalia.figures.style:save",), "page": ("marginalia.pages.form:Page",)}
 PAGES = PACKAGE / "pages"
 
 
@@ -57,7 +56,7 @@ class Product:
         makes = f"marginalia.{self.kind}s.{self.paper}:{self.function or self.id}"
         files = PAGES.glob("*.*") if self.kind == "page" else ()
         parts = sorted(str(file) for file in files if file.suffix in (".css", ".html", ".js"))
-        return ("marginalia.measurements.reading:read_tables", makes, *WRITES.get(self.kind, ()), *parts)
+        return (job("product"), makes, *parts)
 
 
 def made_from(facts: str, identity: str) -> str:

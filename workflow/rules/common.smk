@@ -150,9 +150,9 @@ def add(kind, paper, name, title, inputs, settings=None, function=""):
     PLAN.add(Product(kind, paper, name, title, inputs, settings or {}, function))
 
 
-def add_study(paper, name, view, tables, settings=None, code=()):
+def add_study(paper, name, view, tables, settings=None):
     """Add a study of linear classifiers of a paper to what can be made."""
-    PLAN.add_study(Study(paper, name, view, tuple(tables), settings or {}, tuple(code)))
+    PLAN.add_study(Study(paper, name, view, tuple(tables), settings or {}))
 
 
 def check_epochs_or_stop(paper, **roles_by_key):

@@ -16,14 +16,7 @@ for paper, study in BINARY.items():
         ("logistic", ["curves", "margins", "examples"], without(study, ["view"])),
         ("svm", ["margins", "examples"], {}),
     ):
-        add_study(
-            paper,
-            name,
-            study["view"],
-            tables,
-            settings,
-            [f"marginalia.linear.{name}", "marginalia.linear.points", "marginalia.linear.adversarial"],
-        )
+        add_study(paper, name, study["view"], tables, settings)
 
 for paper, study in SVM.items():
     try:
@@ -37,7 +30,6 @@ for paper, study in SVM.items():
             study["view"],
             ["levels", "normals", "centroids"],
             {"pair": pair, "images": study["images"], "levels": levels_between(**study["levels"])},
-            ["marginalia.linear.pairs:pair_of", "marginalia.linear.pairs:svm_tables"],
         )
     add_study(
         paper,
@@ -48,7 +40,6 @@ for paper, study in SVM.items():
             "labels": sorted({label for pair in study["pairs"] for label in pair}),
             "images": study["images"],
         },
-        ["marginalia.linear.pairs:image_table"],
     )
 
 

@@ -4,7 +4,7 @@ A role is DATA or DATA_CHANGE, such as mnist or cifar_flipped; the configuration
 if its runs and measurements are named.
 """
 
-ORTIZ2020 = {"random": {}, **config["papers"]["ortiz2020"]}
+ORTIZ2020 = {"random": {}, "audit": {}, **config["papers"]["ortiz2020"]}
 ORTIZ2020_DATA = {"mnist": "MNIST", "cifar": "CIFAR-10", "imagenet": "ImageNet"}
 
 
@@ -43,6 +43,15 @@ def ortiz2020_random():
         if own:
             tables |= own | {f"{data}_random": ortiz2020_measured(ORTIZ2020[data], measurement)}
     return tables
+
+
+def ortiz2020_audit():
+    """The margins of the standard network by a minimum-norm attack as well, of fewer images."""
+    return {
+        f"{data}_audit": ortiz2020_measured(ORTIZ2020[data], measurement)
+        for data, measurement in ORTIZ2020["audit"].items()
+        if data in ORTIZ2020
+    }
 
 
 def ortiz2020_networks():
@@ -141,7 +150,7 @@ if "t1" in ORTIZ2020 and "t1" in ORTIZ2020["margins"]:
         },
     )
 
-if ORTIZ2020.get("t1_protocols") and "t1" in ORTIZ2020["margins"]:
+if ORTIZ2020.get("t1_protocols") and "t1_protocols" in ORTIZ2020["margins"]:
     add(
         "table",
         "ortiz2020",
@@ -151,7 +160,7 @@ if ORTIZ2020.get("t1_protocols") and "t1" in ORTIZ2020["margins"]:
             f"{table}_{name}": taken
             for name, run in ORTIZ2020["t1_protocols"].items()
             for table, taken in (
-                ("margins", ortiz2020_measured(run, ORTIZ2020["margins"]["t1"])),
+                ("margins", ortiz2020_measured(run, ORTIZ2020["margins"]["t1_protocols"])),
                 ("history", history(run)),
             )
         },
@@ -172,6 +181,7 @@ for name, title, inputs, settings in (
         {"eps": ortiz2020_radii()},
     ),
     ("fig_ext_random", "margins in random subspaces", ortiz2020_random(), {}),
+    ("fig_ext_audit", "margins by several estimators", ortiz2020_audit(), {}),
     ("fig_ext_epochs", "margins over the epochs of training", ortiz2020_epochs(), {}),
     ("fig_ext_networks", "margins of several architectures", ortiz2020_networks(), {}),
 ):

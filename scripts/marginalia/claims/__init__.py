@@ -67,6 +67,11 @@ def judged(
     reasons = [reason for points in [*(on or []), *(beside or [])] if (reason := _in_doubt(points))]
     if reasons:
         return {"verdict": UNDECIDED, "reason": "; ".join(dict.fromkeys(reasons))}
+    if any(
+        "not_found" in points and points.loc[points["not_found"] > 0, "mean"].isna().any()
+        for points in on or []
+    ):
+        return {"verdict": UNDECIDED, "reason": "it falls among the margins that were not found"}
     if any(points["mean"].isna().all() for points in on or []):
         return {"verdict": NOT_TESTABLE, "reason": "there are no such images"}
     if trend and any(points["mean"].count() < 2 for points in on or []):

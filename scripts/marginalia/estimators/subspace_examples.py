@@ -4,6 +4,7 @@ Figure 1). They take as much room as the images: for a few of them."""
 import numpy as np
 from torch import Tensor, nn
 
+from marginalia.estimators._cells import cells
 from marginalia.margins import DctBlocks, deepfool
 
 KEYS = ("subspace",)
@@ -41,19 +42,11 @@ def measure(
     return {
         "prediction": margins.label.cpu().numpy(),
         "correct": (margins.label == labels).cpu().numpy(),
-        "pixels": _lists(images.flatten(1)),
+        "pixels": cells(images.flatten(1)),
         "subspace": np.tile(np.arange(len(NAMES)), (count, 1)),
         "subspace_name": np.tile(np.array(NAMES, object), (count, 1)),
         "dimension": np.full((count, len(NAMES)), ends.width),
         "d2": margins.distance.T.cpu().numpy(),
         "target": margins.target.T.cpu().numpy(),
-        "perturbation": _lists(margins.perturbation.flatten(2).transpose(0, 1)),
+        "perturbation": cells(margins.perturbation.flatten(2).transpose(0, 1)),
     }
-
-
-def _lists(values: Tensor) -> np.ndarray:
-    """``[..., D]`` as an array ``[...]`` of arrays, one a cell of a table."""
-    cells = np.empty(values.shape[:-1], object)
-    for place, cell in zip(np.ndindex(cells.shape), values.flatten(0, -2).float().cpu().numpy(), strict=True):
-        cells[place] = cell
-    return cells

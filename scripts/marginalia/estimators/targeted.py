@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from marginalia.attacks import BOX
 from marginalia.batches import Pixels
 from marginalia.dataset import Dataset
+from marginalia.estimators._cells import cells
 
 MOST_LIKELY = 5  # classes whose scores are told
 HALVINGS = 60  # of the interval in which the temperature lies, on a logarithmic scale
@@ -61,11 +62,12 @@ def measure(
     }
     told = {name: values.cpu().numpy() for name, values in columns.items()}
     told |= {"class_name": names[labels.cpu()], "target_name": names[targets.cpu()]}
-    told |= {"original": _lists(images), "adversarial": _lists(adversarial)}
+    told |= {"original": cells(images.flatten(1)), "adversarial": cells(adversarial.flatten(1))}
     for when, scores in (("before", before), ("after", after)):
         values, order = scores.topk(min(MOST_LIKELY, len(names)), 1)
-        named = [list(names[row]) for row in order.cpu().numpy()]
-        told |= {f"names_{when}": _objects(named), f"scores_{when}": _lists(values)}
+        named = np.empty(len(order), object)
+        named[:] = [list(names[row]) for row in order.cpu().numpy()]
+        told |= {f"names_{when}": named, f"scores_{when}": cells(values)}
     return told
 
 
@@ -114,14 +116,3 @@ def ascend(
         x[open_[~reached]] = moved[~reached]
         taken[open_[~reached]] += 1
     return x, taken, found
-
-
-def _lists(values: Tensor) -> np.ndarray:
-    return _objects(list(values.flatten(1).float().cpu().numpy()))
-
-
-def _objects(rows: list) -> np.ndarray:
-    """An array of N objects, so that a list is one entry of a table."""
-    array = np.empty(len(rows), dtype=object)
-    array[:] = rows
-    return array

@@ -1,12 +1,12 @@
 """The figures of ortiz2020 (Ortiz-Jimenez et al. 2020, "Hold me tight! Influence of discriminative features
-on deep network boundaries"), and five more that the same measurements give.
+on deep network boundaries"), and six more that the same measurements give.
 
 The tables that the figures take, all of test images:
 
 - ``margins``, and ``DATA_NETWORK`` (DATA is mnist, cifar or imagenet; NETWORK standard, adversarial,
   low_pass, random or a name): measurements of the estimator subspace_margins (columns epoch, seed, image,
   split, correct, subspace, subspace_name, dimension, d2 and d2_refined, distances in pixel units with pixels
-  in [0, 1]); of random, the standard network in random subspaces,
+  in [0, 1]); of random, the standard network in random subspaces; of audit, with minimum_norm besides,
 - ``history``: epoch, seed, split, error (in [0, 1], of the whole split),
 - ``standard``, ``adversarial``, ``flipped`` of Figures 1 and 3: measurements of the estimator
   subspace_examples (also pixels, perturbation).
@@ -98,6 +98,11 @@ def fig_ext_random(**models: pd.DataFrame) -> Plot:
     """Profiles of one network along the DCT's diagonal, and in random subspaces."""
     labels = {"standard": "along the DCT's diagonal", "random": "random subspaces, in no order"}
     return subspaces.profiles("Margins in random subspaces", _by_data(models), labels)
+
+
+def fig_ext_audit(**models: pd.DataFrame) -> Plot:
+    """Profiles of the standard network by DeepFool, refined, and by a minimum-norm attack."""
+    return subspaces.by_estimator({data: found["audit"] for data, found in _by_data(models).items()})
 
 
 def fig_ext_epochs(**models: pd.DataFrame) -> Plot:

@@ -24,11 +24,16 @@ from marginalia.measurements.percentiles import SPREAD, percentiles
 Plot = tuple[Figure, pd.DataFrame]
 Models = Mapping[str, pd.DataFrame]  # measurements, by role
 
-PUBLISHED, REFINED = "d2", "d2_refined"
-QUANTITIES = {PUBLISHED: "DeepFool, as published", REFINED: "DeepFool, refined to the crossing"}
+PUBLISHED, REFINED, AUDITED = "d2", "d2_refined", "minimum_norm"
+QUANTITIES = {
+    PUBLISHED: "DeepFool, as published",
+    REFINED: "DeepFool, refined to the crossing",
+    AUDITED: "minimum-norm attack",
+}
 LOOKS = {
     PUBLISHED: style.Look(style.BLUE, "-", "o"),
     REFINED: style.Look(style.ORANGE, (0, (3.5, 1.5)), "s"),
+    AUDITED: style.Look(style.GREEN, (0, (5, 1.5, 1, 1.5)), "^"),
     "point": style.Look(style.SKY, "none", "."),
     "standard": style.Look(style.BLUE, "-", "o"),
     "adversarial": style.LOOKS["adversarial"],
@@ -76,9 +81,9 @@ def distribution(margins: pd.DataFrame, history: pd.DataFrame | None = None) -> 
 
     Returns:
         The figure, and a table: run, data, architecture, epoch, drawn ("median", "point", "accuracy"),
-        quantity (d2, d2_refined, test_accuracy_percent), subspace, subspace_name, dimension, seed and
-        image (of points), value, seed_minimum, seed_maximum, seeds, images, not_found, accuracy_percent (of
-        the images measured), chance_percent.
+        quantity (d2, d2_refined, minimum_norm where measured, test_accuracy_percent), subspace,
+        subspace_name, dimension, seed and image (of points), value, seed_minimum, seed_maximum, seeds,
+        images, not_found, accuracy_percent (of the images measured), chance_percent.
     """
     test = _test(margins)
     lines = medians(test).rename(columns={"median": "value"}).assign(drawn="median")
@@ -184,6 +189,37 @@ def profiles(
     return figure, _tidy(table, [*PROFILE, "mark", "removed"])
 
 
+def by_estimator(models: Models) -> Plot:
+    """The profile of one network by every estimator that has measured it: a panel for each kind of data.
+
+    Args:
+        models: by the role of the data, measurements at one epoch.
+
+    Returns:
+        The figure, and a table with the columns of that of :func:`profiles` up to chance_percent.
+    """
+    rows = []
+    with style.theme():
+        figure, axes = style.panels(1, len(models), height=2.9)
+        for panel, (data_role, margins) in zip(axes.flat, models.items(), strict=True):
+            own = provenance.with_accuracy(medians(_test(margins)), margins)
+            data = provenance.data([margins])
+            own = own.assign(data_role=data_role, data=data, role="standard", run=provenance.run(margins))
+            for quantity, part in own.groupby("quantity", sort=False):
+                _line(panel, part, LOOKS[quantity], "median")
+            subspace_axes(panel, own)
+            panel.set_title(data or data_role)
+            rows.append(own)
+        table = pd.concat(rows, ignore_index=True)
+        entries = [
+            style.line(LOOKS[quantity], f"median, {QUANTITIES[quantity]}")
+            for quantity in table["quantity"].unique()
+        ]
+        subject = "Margins along the DCT's diagonal by several estimators"
+        _frame(figure, [subject], list(map(_test, models.values())), entries)
+    return figure, _tidy(table, PROFILE)
+
+
 def over_epochs(models: Models) -> Plot:
     """Profiles over the epochs of training: a row for each kind of data, a map and lines.
 
@@ -257,7 +293,7 @@ def profile(axes: Axes, rows: pd.DataFrame, look: style.Look) -> None:
             _line(axes, part, look, "median")
             bounds = part["lower_quartile"], part["upper_quartile"]
             axes.fill_between(part["subspace"], *bounds, color=look.colour, alpha=QUARTILES, linewidth=0)
-        else:
+        elif quantity == REFINED:
             axes.plot(part["subspace"], part["median"], color=look.colour, linewidth=THIN)
 
 

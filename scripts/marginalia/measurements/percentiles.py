@@ -15,15 +15,15 @@ def percentiles(
 
     Args:
         measurements: columns seed, image, those of `by`, and the `quantities`. NaN is a margin that was not
-            found: counted, and left out.
+            found: counted, and taken as greater than all others.
         quantities: columns with margins.
         percents: 50 is the median; between two images the percentile is interpolated linearly.
         by: the columns of the groups.
 
     Returns:
         A row for each quantity, group and percentage: `by`, quantity, percent, value, seed_minimum and
-        seed_maximum (of the seeds' percentiles), seeds, images (distinct ones), and not_found, the margins
-        of all seeds that were not.
+        seed_maximum (of the seeds' percentiles; NaN where one falls among the margins that were not found),
+        seeds, images (distinct ones), and not_found, the margins of all seeds that were not.
 
     Raises:
         ValueError: there is nothing to take percentiles of.
@@ -34,9 +34,11 @@ def percentiles(
     parts = []
     for quantity in quantities:
         values = measurements[[*by, "seed", "image"]].assign(value=measurements[quantity].astype(np.float64))
-        of_seeds = values.groupby([*by, "seed"])["value"].quantile(np.asarray(percents, float) / 100)
-        over = of_seeds.groupby(level=[*range(len(by)), -1])
-        part = over.agg(["mean", "min", "max"]).set_axis(["value", "seed_minimum", "seed_maximum"], axis=1)
+        known = values.fillna({"value": np.inf})
+        of_seeds = known.groupby([*by, "seed"])["value"].quantile(np.asarray(percents, float) / 100)
+        over = of_seeds.fillna(np.inf).groupby(level=[*range(len(by)), -1])
+        part = over.agg(["mean", "min", "max"]).replace(np.inf, np.nan)
+        part = part.set_axis(["value", "seed_minimum", "seed_maximum"], axis=1)
         part = part.rename_axis([*by, "percent"]).reset_index()
         part["percent"] = (100 * part["percent"]).round(9)
         groups = values.groupby(by)

@@ -51,6 +51,9 @@ def read(
     """
     if resize is not None and not (size and size <= resize):
         raise ValueError(f"resize: {resize!r} will not do; allowed: at least `size`, which is {size!r}")
+    for name, count in (("size", size), ("images", images)):
+        if count is not None and count < 1:
+            raise ValueError(f"{name}: {count!r} will not do; allowed: at least 1")
     root = Path(path).expanduser()
     folders = _splits(root)
     named = _listed(Path(classes).expanduser()) if classes else _named_alike(folders)

@@ -129,8 +129,8 @@ def _not_found(numbers: pd.DataFrame) -> list[str]:
     rows = numbers[(numbers["quantity"] == "d2") & (numbers["percent"] == 50) & (numbers["not_found"] > 0)]
     return [
         f"{SUBSPACES.get(row.subspace_name, row.subspace_name)}: DeepFool found no boundary for "
-        f"{row.not_found} of {row.images * row.seeds} points{_of_seeds(row.seeds)}, which are in no "
-        "percentile."
+        f"{row.not_found} of {row.images * row.seeds} points{_of_seeds(row.seeds)}: they count as "
+        "farther away than all others."
         for row in rows.itertuples()
     ]
 
