@@ -232,6 +232,22 @@ def code_of_a_job(pipeline):
     )
 
 
+def script_of_a_rule(pipeline):
+    edit(pipeline, "scripts/measure.py", r"epoch:04d", "epoch:05d")
+
+
+def what_a_script_calls(pipeline):
+    edit(pipeline, "scripts/marginalia/views/__init__.py", r"in changes:", "in reversed(changes):")
+
+
+def how_numbers_are_written(pipeline):
+    edit(pipeline, "scripts/product.py", r"%\.7g", "%.8g")
+
+
+def how_claims_are_written(pipeline):
+    edit(pipeline, "scripts/claims.py", r"trained by older code:", "trained by other code:")
+
+
 def drawing_code(pipeline):
     edit(pipeline, "scripts/marginalia/figures/models.py", r"set_xticks\(\[\]\)", "set_xticks([0])")
 
@@ -316,6 +332,10 @@ CASES: list[tuple[Callable, set[str]]] = [
     ),
     (estimator_comment, set()),
     (code_of_a_job, set().union(*MEASURE.values()) | {*FIGURES.values(), MODELS, TABLE, CLAIMS}),
+    (script_of_a_rule, set().union(*MEASURE.values()) | {*FIGURES.values(), MODELS, TABLE, CLAIMS}),
+    (what_a_script_calls, {"make the view few"} | measured_and_on(*FEW)),
+    (how_numbers_are_written, {*FIGURES.values(), MODELS, TABLE, CLAIMS}),
+    (how_claims_are_written, {CLAIMS}),
     (drawing_code, {*FIGURES.values()}),
     (caption, {*FIGURES.values()}),
     (published_number, {TABLE, CLAIMS}),
