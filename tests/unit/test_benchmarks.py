@@ -1,6 +1,7 @@
 """The programs that compare with peers still fit the library."""
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -47,6 +48,15 @@ def test_optimality_counts_where_a_rival_is_nearer(monkeypatch, prepared):
     near_line, far_line = optimality.lines("mnist_lr", model, x)
     assert "| 0 of 3 | 1.00x | 1.000 |" in near_line
     assert "| 3 of 3 |" in far_line
+
+
+def test_few_peers_find_a_nearer_image(digits_network):
+    """Best of ALMA, DDN, FMN, PDGD, SuperDeepFool and Carlini-Wagner by image, as AttackBench has it."""
+    pytest.importorskip("adv_lib", reason="adv-lib is not installed (pip install --no-deps adv-lib)")
+    model, x = digits_network
+    own, *_ = optimality.lines("digits", model, x[:50])
+    nearer = re.search(r"(\d+) of 50", own)
+    assert "| ours |" in own and int(nearer[1]) <= 2, own
 
 
 def test_medians_along_the_diagonal_are_those_of_a_plain_loop(prepared):
