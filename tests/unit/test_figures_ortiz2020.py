@@ -221,6 +221,23 @@ def test_random_subspaces_and_architectures_are_profiles_too(tmp_path):
     assert {"lenet", "resnet18", "vgg19"} <= set(texts(figure))
 
 
+def test_the_audit_has_a_line_an_estimator(tmp_path):
+    measured = {name: table(name) for name in ("mnist", "cifar")}
+    audited = {f"{name}_audit": each.assign(minimum_norm=each["d2"] / 4) for name, each in measured.items()}
+    for name, each in measured.items():
+        audited[f"{name}_audit"].attrs = each.attrs
+    figure, _ = plot = ortiz2020.fig_ext_audit(**audited)
+    numbers = drawn(plot, tmp_path)
+    assert numbers["quantity"].unique().tolist() == ["d2", "d2_refined", "minimum_norm"]
+    assert numbers["data_role"].unique().tolist() == ["mnist", "cifar"]
+    medians = numbers[numbers["data_role"] == "cifar"].set_index(["quantity", "subspace"])["median"]
+    np.testing.assert_allclose(medians["minimum_norm"], medians["d2"] / 4, rtol=1e-6)
+    lines = [line for line in figure.axes[1].lines if len(line.get_ydata()) == SPACES]
+    assert len(lines) == 3
+    np.testing.assert_allclose(lines[2].get_ydata(), medians["minimum_norm"], rtol=1e-6)
+    assert "median, minimum-norm attack" in set(texts(figure))
+
+
 def test_the_map_has_every_epoch_and_the_lines_some(tmp_path):
     measured = table(epochs=range(31))
     figure, _ = plot = ortiz2020.fig_ext_epochs(mnist_standard=measured)

@@ -34,6 +34,12 @@ def pipeline(tmp_path) -> Pipeline:
         },
         "measurements": {
             "along": {**margins, "subspaces": {"dct": {"kind": "block", "size": 8, "step": 10}}},
+            "audit": {
+                **margins,
+                "subspaces": {"dct": {"kind": "block", "size": 8, "step": 10}},
+                "audit": True,
+                "audit_steps": 5,
+            },
             "four": {**margins, "subspaces": {"t1": {"dimension": 3, "seed": 0}}},
             "examples": {"estimator": "subspace_examples", "images": 3, "splits": ["test"], "max_steps": 5},
         },
@@ -44,6 +50,7 @@ def pipeline(tmp_path) -> Pipeline:
                 "mnist_epochs": [0, 1],
                 "t1": "deep",
                 "margins": {"mnist": "along", "t1": "four"},
+                "audit": {"mnist": "audit"},
                 "examples": {"data": "mnist", "measurement": "examples"},
             }
         },
@@ -54,7 +61,7 @@ def pipeline(tmp_path) -> Pipeline:
 def test_a_figure_is_built_if_its_runs_are_named(pipeline):
     pipeline.run()
     built = sorted(path.stem for path in (pipeline.folder / FIGURES).glob("*.png"))
-    assert built == ["fig02a", "fig02d", "fig03", "fig_ext_epochs"]
+    assert built == ["fig02a", "fig02d", "fig03", "fig_ext_audit", "fig_ext_epochs"]
 
     numbers = pd.read_csv(pipeline.folder / f"{FIGURES}/fig02d.csv")
     assert len(numbers[numbers["drawn"] == "point"]) == 6 * 3
@@ -67,7 +74,8 @@ def test_a_figure_is_built_if_its_runs_are_named(pipeline):
     table = pd.read_csv(pipeline.folder / f"{TABLE}.csv")
     assert set(table["run"]) == {"deep"} and table["published"].notna().all()
     claims = pd.read_csv(pipeline.folder / "results/tiny/claims.csv")
-    assert {"table01-order-d2", "fig02d-mirror", "fig02a-rise"} <= set(claims["claim"])
+    checked = {"table01-order-d2", "fig02d-mirror", "fig02a-rise", "fig_ext_audit-mnist-d2"}
+    assert checked <= set(claims["claim"])
 
     pipeline.config["papers"]["ortiz2020"]["mnist_epochs"] = [0, 2]
     refused = pipeline.run("--dry-run", check=False)
