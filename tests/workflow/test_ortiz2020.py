@@ -77,6 +77,18 @@ def test_a_figure_is_built_if_its_runs_are_named(pipeline):
     )
 
 
+def test_a_run_that_is_named_like_a_word_of_a_paper_is_trained(pipeline):
+    pipeline.config["runs"]["mnist"] = pipeline.config["runs"]["digits"]  # examples: {data: mnist}
+    pipeline.config["runs"]["unseen"] = pipeline.config["runs"]["digits"]
+    pipeline.config["papers"]["ortiz2020"]["cifar"] = "unseen"  # there are no margins of cifar
+    pipeline.config["measurements"]["deepfool"] = {"estimator": "deepfool", "images": 3}
+    planned = pipeline.planned()
+    for run in ("mnist", "unseen"):
+        assert f"train {run} (seed 0) from epoch 0000 to 0001" in planned
+        assert f"make figure {run} of models: {run}: errors and margins" in planned
+    assert not any(job.startswith("make figure digits of models") for job in planned)
+
+
 def test_a_network_does_not_take_the_place_of_another(pipeline):
     pipeline.config["papers"]["ortiz2020"]["mnist_networks"] = {"lenet": "digits"}
     refused = pipeline.run("--dry-run", check=False)
