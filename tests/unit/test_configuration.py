@@ -2,6 +2,7 @@
 
 import re
 from copy import deepcopy
+from functools import reduce
 from pathlib import Path
 
 import pytest
@@ -354,12 +355,32 @@ def test_runs_that_start_from_each_other_are_refused(config, key):
         resolved(config)
 
 
-def documented(heading: str) -> dict[str, str]:
-    """Keys and defaults of a table of config/README.md."""
+def section(heading: str) -> str:
+    """What config/README.md says below a heading, or behind such words, up to the next heading."""
     text = (ROOT / "config" / "README.md").read_text()
-    rows = text.split(heading, 1)[1].split("| --- | --- | --- |", 1)[1].split("\n\n", 1)[0]
+    return text.split(heading, 1)[1].split("\n#", 1)[0]
+
+
+def documented(heading: str) -> dict[str, str]:
+    """Keys and second columns, most of them defaults, of the first table in a section."""
+    rows = section(heading).split("| --- |", 1)[1].split("\n\n", 1)[0]
     cells = re.findall(r"^\| (`.*?) \| (.*?) \|", rows, re.MULTILINE)
     return {key: default for keys, default in cells for key in re.findall(r"`(\w+)`", keys)}
+
+
+def keys_in(part: dict, root: dict) -> set[str]:
+    """All keys that a schema names, however deep."""
+    if "$ref" in part:
+        return keys_in(reduce(dict.get, part["$ref"].removeprefix("#/").split("/"), root), root)
+    inside = part.get("properties", {})
+    return set(inside).union(*(keys_in(inner, root) for inner in inside.values()))
+
+
+def default_of(part: dict) -> object:
+    """The default of a key, with those of the keys in it."""
+    if part["default"] == {} and "properties" in part:
+        return {key: inner["default"] for key, inner in part["properties"].items()}
+    return part["default"]
 
 
 @pytest.mark.parametrize(
@@ -369,7 +390,7 @@ def documented(heading: str) -> dict[str, str]:
         (
             "### `training:`",
             schema("config")["$defs"]["training"]["properties"],
-            {"like", "view", "architecture"},
+            {"like", "view", "architecture", "checkpoint", "initial", "measurements"},
         ),
         (
             "### `measurements:",
@@ -377,16 +398,39 @@ def documented(heading: str) -> dict[str, str]:
             set(),
         ),
         ("### `papers: mickisch2020:`", schema("mickisch2020")["properties"], set()),
-        ("`binary:`", schema("wu2019")["properties"]["binary"]["properties"], set()),
+        ("\n`svm:`", schema("tanay2018")["properties"]["svm"]["properties"], set()),
+        ("\n`binary:`", schema("wu2019")["properties"]["binary"]["properties"], set()),
     ],
 )
 def test_the_documentation_has_every_key_and_its_default(heading, properties, besides):
     keys = documented(heading)
     assert set(properties) <= set(keys), "not documented"
-    extra = {"checkpoint", "initial", "measurements"} if "training" in heading else set()
-    assert set(keys) <= set(properties) | besides | extra, "documented, and not there"
+    assert set(keys) <= set(properties) | besides, "documented, and not there"
     for key, part in properties.items():
-        if "default" in part and key != "scale":
-            said = keys[key].replace("`", "")
-            value = None if said == "none" and part["default"] is None else yaml.safe_load(said)
-            assert value == part["default"], f"{key}: documented {said}, is {part['default']}"
+        if "default" in part and key not in ("scale", "pairs"):  # all pairs of ten classes are many
+            said, default = keys[key].replace("`", ""), default_of(part)
+            value = None if said == "none" and default is None else yaml.safe_load(said)
+            assert value == default, f"{key}: documented {said}, is {default}"
+
+
+@pytest.mark.parametrize(
+    ("heading", "paper", "path"),
+    [
+        ("### `papers: ortiz2020:`", "ortiz2020", ()),
+        ("\n`lenet:`", "tanay2018", ("lenet",)),
+        ("\n`networks:`", "wu2019", ("networks",)),
+        ("\n`masking:`", "wu2019", ("masking",)),
+    ],
+)
+def test_the_documentation_has_every_key(heading, paper, path):
+    part = schema(paper)
+    for key in path:
+        part = part["properties"][key]
+    assert documented(heading).keys() == part["properties"].keys()
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_the_documentation_has_every_key_however_deep(paper):
+    quoted = re.findall(r"`(.*?)`", section(f"### `papers: {paper}:`"))
+    words = {word for each in quoted for word in re.findall(r"\w+", each)}
+    assert keys_in(schema(paper), schema(paper)) <= words
