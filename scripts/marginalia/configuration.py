@@ -10,16 +10,18 @@ from difflib import get_close_matches
 from pathlib import Path
 
 import yaml
-from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError, best_match
 
-from marginalia import plugins
+from marginalia import annotations, plugins, roles
+from marginalia.code import PACKAGE
 from marginalia.measurements.stored import MEASUREMENT_KEYS
 
 NAMED = ("datasets", "views", "runs", "measurements", "papers")  # sections whose entries have names
 CHOICES = ("method", "architecture", "schedule", "augmentation")  # NAME, or {NAME: settings}
+OF_ONE_KEY = (*CHOICES, "subspaces")  # the key decides what is in it
 MEANINGS = {"view": "a key of views or datasets", "architecture": "a module of marginalia.models"}
 CHOSEN_BY = {"datasets": "source", "measurements": "estimator"}  # what decides which settings an entry takes
+CLASSES = {"cifar10": 10, "embedded": 10, "idx": 10, "photographs": 10, "t1": 2}  # of the data of a source
 DEFAULT_SCALE = "reduced"
 SCALES = {"reduced": "config.yaml", "desktop": "desktop.yaml", "paper": "paper.yaml"}
 
@@ -60,7 +62,8 @@ def assemble(given: dict, read: Callable[[str], dict]) -> dict:
     """The base, the scale over it, and over both what a user gives.
 
     Mappings are merged key by key; lists and single values are replaced, and so is an entry that now has
-    another source, estimator, architecture or method. ``null`` takes an entry of a section away.
+    another source, estimator, architecture or method, or subspaces of another kind. ``null`` takes an entry
+    of a section away.
 
     Args:
         given: configuration files and command line, as Snakemake merges them. Its ``scale`` (reduced if there
@@ -133,7 +136,7 @@ def merge(below: dict, above: dict, path: tuple[str, ...] = ()) -> dict:
 
 def _is_another(path: tuple[str, ...], old: dict, new: dict) -> bool:
     """Whether an entry is about something else now, so that the old settings have no meaning."""
-    if path[-1] in CHOICES:
+    if path[-1] in OF_ONE_KEY:
         return old.keys() != new.keys()
     decides = CHOSEN_BY.get(path[0]) if len(path) == 2 else None
     return bool(decides) and decides in new and new[decides] != old.get(decides)
@@ -160,7 +163,7 @@ def resolve(config: dict, read_schema: Callable[[str], dict], papers: Iterable[s
     for folder in _folders(config.get("plugins", [])):
         _add_plugins(folder)
     shipped = config.pop("shipped", [])
-    _validate(config, schema, "", FormatChecker())
+    _validate(config, schema, "")
     _follow_likes(config)
     _fill(config, schema)
     config["plugins"] = [str(Path(folder).absolute()) for folder in _folders(config["plugins"])]
@@ -177,7 +180,10 @@ def resolve(config: dict, read_schema: Callable[[str], dict], papers: Iterable[s
         _fill(measurement, of_measurements)
 
     for name, dataset in config["datasets"].items():
-        _check_settings("sources", dataset["source"], without(dataset, ["source"]), f"datasets.{name}.source")
+        where = f"datasets.{name}"
+        _check_settings(
+            "sources", dataset["source"], without(dataset, ["source"]), f"{where}.source", inside=where
+        )
     for name, view in config["views"].items():
         _check_member(view["dataset"], config["datasets"], f"views.{name}.dataset")
         if name in config["datasets"]:
@@ -187,23 +193,16 @@ def resolve(config: dict, read_schema: Callable[[str], dict], papers: Iterable[s
     for name in config["runs"]:
         _check_initial(name, config["runs"])
     for name, measurement in config["measurements"].items():
-        where = f"measurements.{name}.estimator"
-        _check_settings("estimators", measurement["estimator"], without(measurement, MEASUREMENT_KEYS), where)
+        where, own = f"measurements.{name}", without(measurement, MEASUREMENT_KEYS)
+        _check_settings("estimators", measurement["estimator"], own, f"{where}.estimator", inside=where)
 
-    names = {
-        "run": list(config["runs"]),
-        "measurement": list(config["measurements"]),
-        "view": [*config["views"], *config["datasets"]],
-    }
-    references = FormatChecker(formats=())
-    for kind, members in names.items():
-        references.checks(kind)(lambda name, members=members: name in members)
+    references = roles.References(roles.facts(config))
     for paper, section in config["papers"].items():
         _check_member(paper, papers, f"papers.{paper}")
         schema = read_schema(paper)
-        _validate(section, schema, f"papers.{paper}", references, names)
+        _validate(section, schema, f"papers.{paper}", references)
         _fill(section, schema)
-        _validate(section, schema, f"papers.{paper}", references, names)
+        _validate(section, schema, f"papers.{paper}", references)
     config["defaults"] = {"training": own_defaults, "measurements": measurement_defaults}
     return config | {"shipped": shipped}
 
@@ -299,20 +298,57 @@ def check_reached(settings: dict, where: str, keys: Iterable[str]) -> None:
                 )
 
 
+def check_same_epochs(config: dict, paper: str, part: str, first: str, second: str) -> None:
+    """Refuse two runs, by their roles in a part of a paper's section, that do not keep the same epochs.
+
+    Raises:
+        ConfigurationError: one of them keeps the checkpoint of an epoch that the other does not.
+    """
+    runs = {role: config["papers"][paper][part][role] for role in (first, second)}
+    kept = {role: kept_epochs(config["runs"][run]) for role, run in runs.items()}
+    if kept[first] != kept[second]:
+        raise ConfigurationError(
+            f"papers.{paper}.{part}.{second}: {runs[second]} keeps the epochs {_ranges(kept[second])}; "
+            f"allowed: a run that keeps those of {first}, {runs[first]}: {_ranges(kept[first])}"
+        )
+
+
+def count_classes(config: dict, view: str) -> int | None:
+    """How many classes the images of a view have; None where a folder or code of one's own decides."""
+    settings = config["views"].get(view, {"dataset": view, "changes": []})
+    for change in reversed(settings["changes"]):
+        if change["name"] == "classes":
+            return len(change["settings"]["keep"])
+        if not plugins.entry("views", change["name"]).startswith(f"{PACKAGE.name}."):
+            return None
+    return CLASSES.get(config["datasets"][settings["dataset"]]["source"])
+
+
 def pair_name(pair: Iterable[int]) -> str:
     """How a pair of labels is written: 7-9."""
     return "-".join(map(str, pair))
 
 
-def check_pairs(settings: dict, where: str) -> None:
-    """Refuse SVMs to be shown (``shown_pairs``, ``shown_levels``) that are not among those to be found.
+def check_pairs(settings: dict, where: str, classes: int | None = None) -> None:
+    """Refuse SVMs that cannot be found, or are to be shown (``shown_pairs``, ``shown_levels``) and not found.
+
+    Args:
+        classes: how many the images have, if that is known.
 
     Raises:
-        ConfigurationError: such a pair or level, or a pair of one class.
+        ConfigurationError: such a pair or level, a pair of one class or of a class that is not there, or
+            levels that do not fall.
     """
+    first, last = (settings["levels"][end] for end in ("first", "last"))
+    if first <= last:
+        raise ConfigurationError(f"{where}.levels.last: {last:g}; allowed: below the first, {first:g}")
     for pair in settings["pairs"]:
         if pair[0] == pair[1]:
             raise ConfigurationError(f"{where}.pairs: {pair} is one class; allowed: two labels")
+        if classes is not None and max(pair) >= classes:
+            raise ConfigurationError(
+                f"{where}.pairs: {pair}; allowed: labels of the view's {classes} classes, 0 to {classes - 1}"
+            )
     there = [pair_name(pair) for pair in settings["pairs"]]
     for pair in settings["shown_pairs"]:
         _check_member(pair_name(pair), there, f"{where}.shown_pairs")
@@ -326,7 +362,7 @@ def check_pairs(settings: dict, where: str) -> None:
 def levels_between(first: float, last: float, count: int) -> list[float]:
     """Evenly spaced levels, from the greatest to the least."""
     step = (last - first) / max(1, count - 1)
-    return sorted((round(first + step * number, 6) for number in range(count)), reverse=True)
+    return [round(first + step * number, 6) for number in range(count)]
 
 
 def without(mapping: dict, keys: Iterable[str]) -> dict:
@@ -414,11 +450,12 @@ def _plugin(kind: str, entry: str | dict, where: str) -> dict:
         raise ConfigurationError(
             f"{where}: {entry!r} will not do; allowed: NAME, or {{NAME: {{SETTING: VALUE}}}}"
         )
-    _check_settings(kind, **chosen, where=where)
+    _check_settings(kind, **chosen, where=where, inside=f"{where}.{chosen['name']}")
     return chosen
 
 
-def _check_settings(kind: str, name: str, settings: dict, where: str) -> None:
+def _check_settings(kind: str, name: str, settings: dict, where: str, inside: str) -> None:
+    """Check a plugin's name, which stands at ``where``, and its settings, which stand ``inside``."""
     if kind == "models" and ":" in name:
         try:
             signature = plugins.signature(kind, name)
@@ -432,12 +469,13 @@ def _check_settings(kind: str, name: str, settings: dict, where: str) -> None:
     if signature.settings is None:
         return
     for key in settings:
-        _check_member(key, signature.settings, f"{where}.{name}.{key}")
+        _check_member(key, signature.settings, f"{inside}.{key}")
     for key in signature.required:
         if key not in settings:
-            raise ConfigurationError(
-                f"{where}.{name}: {key} is missing; allowed: {', '.join(signature.settings)}"
-            )
+            raise ConfigurationError(f"{inside}: {key} is missing; allowed: {', '.join(signature.settings)}")
+    defaults = {key: None for key, value in signature.defaults.items() if value is None}
+    given = {key: value for key, value in settings.items() if value is not None or key not in defaults}
+    _validate(given, {"properties": annotations.schemas(kind, name)}, inside)
 
 
 def _check_member(name: str, allowed: Iterable[str], where: str) -> None:
@@ -448,16 +486,15 @@ def _check_member(name: str, allowed: Iterable[str], where: str) -> None:
         )
 
 
-def _validate(
-    instance: dict, schema: dict, where: str, formats: FormatChecker, names: dict[str, list] | None = None
-) -> None:
-    error = best_match(Draft202012Validator(schema, format_checker=formats).iter_errors(instance))
+def _validate(instance: dict, schema: dict, where: str, references: roles.References | None = None) -> None:
+    references = references or roles.References()
+    error = best_match(roles.Validator(schema, format_checker=references).iter_errors(instance))
     if error is not None:
         key = ".".join([*([where] if where else []), *map(str, error.absolute_path)])
-        raise ConfigurationError(_explain(error, key, schema, names or {}))
+        raise ConfigurationError(_explain(error, key, schema, references))
 
 
-def _explain(error: ValidationError, key: str, root: dict, references: dict[str, list]) -> str:
+def _explain(error: ValidationError, key: str, root: dict, references: roles.References) -> str:
     at = f"{key}." if key else ""
     if error.validator in ("additionalProperties", "unevaluatedProperties"):
         known = _properties(error.schema, root)
@@ -467,8 +504,10 @@ def _explain(error: ValidationError, key: str, root: dict, references: dict[str,
         missing = next(name for name in error.validator_value if name not in error.instance)
         return f"{at}{missing}: missing; {_allowed(_properties(error.schema, root)[missing])}"
     if error.validator == "format":
-        names = references[error.validator_value]
+        names = references.entries[error.validator_value]
         return f"{key}: {error.instance!r} is unknown{_hint(error.instance, names)}; {_allowed_names(names)}"
+    if error.validator in ("needs", "trained"):
+        return f"{key}: {error.message}"
     return f"{key}: {error.instance!r} will not do; {_allowed(error.schema)}"
 
 
@@ -511,7 +550,7 @@ def _fill(instance: dict, schema: dict) -> None:
     for key, part in schema["properties"].items():
         if key not in instance and "default" in part:
             instance[key] = deepcopy(part["default"])
-        if key in instance and "properties" in part:
+        if "properties" in part and isinstance(instance.get(key), dict):
             _fill(instance[key], part)
 
 

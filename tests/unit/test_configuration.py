@@ -2,17 +2,22 @@
 
 import re
 from copy import deepcopy
+from functools import reduce
 from pathlib import Path
 
 import pytest
 import yaml
 
+from marginalia import attacks, sources
 from marginalia.configuration import (
+    CLASSES,
     ConfigurationError,
     assemble,
     check_epochs,
     check_pairs,
     check_reached,
+    check_same_epochs,
+    count_classes,
     kept_epochs,
     levels_between,
     merge,
@@ -20,6 +25,10 @@ from marginalia.configuration import (
     resolve,
     with_types,
 )
+from marginalia.estimators import subspace_margins
+from marginalia.methods import amr
+from marginalia.models import deep_dense
+from marginalia.sources import idx
 
 ROOT = Path(__file__).parents[2]
 PAPERS = ("mickisch2020", "ortiz2020", "tanay2018", "wu2019")
@@ -66,6 +75,12 @@ def test_what_two_cores_can_do_of_the_paper_scale_is_rows_of_one_table():
     assert list(config["papers"]["wu2019"]["networks"]["mnist"]) == ["mlp"]
 
 
+@pytest.mark.parametrize("file", ["imagenet.yaml", "t1_protocols.yaml"])
+def test_what_lies_over_another_configuration_is_right(file):
+    over = merge(read(file), {"datasets": {"imagenet": {"path": "/somewhere"}}} if "imagenet" in file else {})
+    resolved(assemble(merge(read("desktop.yaml"), over), read))
+
+
 def test_what_is_given_lies_over_the_scale_and_the_base(config):
     given = {"runs": {"mnist_dense": {"epochs": 2}, "mine": {"like": "mnist_dense", "seeds": [3]}}}
     done = resolved(assemble(given, read))
@@ -78,16 +93,19 @@ def test_merging_replaces_what_is_about_something_else():
     below = {
         "datasets": {"a": {"source": "idx", "name": "mnist"}},
         "runs": {"r": {"method": {"amr": {"tau": 5}}, "architecture": {"m": {"x": 1}}}},
+        "measurements": {"m": {"subspaces": {"dct": {"size": 8}}, "splits": ["test"]}},
         "papers": {"p": {"networks": {"cnn": {"standard": "r", "amr": "s"}}}},
     }
     above = {
         "datasets": {"a": {"source": "image_folder", "path": "x"}},
         "runs": {"r": {"method": {"mmr": {"lam": 1}}, "architecture": {"m": {"y": 2}}}},
+        "measurements": {"m": {"subspaces": {"random": {"count": 3}}}},
         "papers": {"p": {"networks": {"cnn": {"amr": None}}}},
     }
     assert merge(below, above) == {
         "datasets": {"a": {"source": "image_folder", "path": "x"}},
         "runs": {"r": {"method": {"mmr": {"lam": 1}}, "architecture": {"m": {"x": 1, "y": 2}}}},
+        "measurements": {"m": {"subspaces": {"random": {"count": 3}}, "splits": ["test"]}},
         "papers": {"p": {"networks": {"cnn": {"standard": "r"}}}},
     }
     assert merge(below, {"papers": {"p": None}})["papers"] == {}
@@ -203,20 +221,119 @@ def test_epochs_of_a_figure_must_be_reached(config):
             "shown_levels: there is no level 3.5; allowed: 7, 6, 5, 4, 3, 2, 1, 0, -1",
         ),
         ({"pairs": [[4, 4]], "shown_pairs": [[4, 4]]}, "pairs: [4, 4] is one class; allowed: two labels"),
+        ({"pairs": [[3, 12]]}, "pairs: [3, 12]; allowed: labels of the view's 10 classes, 0 to 9"),
+        ({"levels": {"first": 3, "last": 3, "count": 9}}, "levels.last: 3; allowed: below the first, 3"),
+        ({"levels": {"first": -1, "last": 7, "count": 9}}, "levels.last: 7; allowed: below the first, -1"),
     ],
 )
 def test_pairs_and_levels_of_a_figure_must_be_solved(config, mistake, message):
-    svm = resolved(config)["papers"]["tanay2018"]["svm"]
-    check_pairs(svm, "papers.tanay2018.svm")
+    done = resolved(config)
+    svm = done["papers"]["tanay2018"]["svm"]
+    classes = count_classes(done, svm["view"])
+    check_pairs(svm, "papers.tanay2018.svm", classes)
     with pytest.raises(ConfigurationError) as error:
-        check_pairs(svm | mistake, "papers.tanay2018.svm")
+        check_pairs(svm | mistake, "papers.tanay2018.svm", classes)
     assert str(error.value) == f"papers.tanay2018.svm.{message}"
 
 
 def test_levels_are_evenly_spaced_and_fall():
     levels = levels_between(7, -1, 81)
     assert levels[:3] == [7, 6.9, 6.8] and levels[-1] == -1 and len(levels) == 81
-    assert levels_between(-1, 7, 9) == [7, 6, 5, 4, 3, 2, 1, 0, -1]
+
+
+def test_classes_are_counted_where_that_is_cheap(config, tmp_path):
+    (tmp_path / "views").mkdir()
+    (tmp_path / "views" / "merged.py").write_text("def change(dataset): ...")
+    config["plugins"] = str(tmp_path)
+    config["datasets"]["mine"] = {"source": "image_folder", "path": "/somewhere"}
+    config["views"] |= {
+        "three": {"dataset": "mine", "changes": [{"classes": {"keep": [7, 2, 5]}}, "dct_flip"]},
+        "fewer": {"dataset": "mnist", "changes": [{"classes": {"keep": [7, 2, 5]}}, "merged"]},
+    }
+    done = resolved(config)
+    counts = {view: count_classes(done, view) for view in ("mnist", "mnist_few", "mnist_01", "t1")}
+    assert counts == {"mnist": 10, "mnist_few": 10, "mnist_01": 2, "t1": 2}
+    assert count_classes(done, "three") == 3
+    assert count_classes(done, "mine") is None and count_classes(done, "fewer") is None
+
+
+def test_sources_have_so_many_classes(tmp_path):
+    few = {
+        "embedded": {"name": "fashion_mnist"},
+        "photographs": {"train": 10, "test": 10},
+        "t1": {"train": 4, "test": 4, "dimensions": 3},
+    }
+    read = {source: len(sources.read(source, tmp_path, **few[source]).classes) for source in few}
+    read["idx"] = len(idx.TABLE["mnist"][1])
+    assert {"cifar10": 10, **read} == CLASSES
+
+
+def test_networks_that_are_compared_keep_the_same_epochs(config):
+    config["runs"]["tanay_lenet_high"]["checkpoints"] = [0, 2, 8]
+    done = resolved(config)
+    with pytest.raises(ConfigurationError) as error:
+        check_same_epochs(done, "tanay2018", "lenet", "low", "high")
+    assert str(error.value) == (
+        "papers.tanay2018.lenet.high: tanay_lenet_high keeps the epochs 0, 2, 8; allowed: a run that keeps "
+        "those of low, tanay_lenet_low: 0 to 2, 4, 8"
+    )
+    done["runs"]["tanay_lenet_high"]["checkpoints"] = [0, 1, 2, 4]
+    check_same_epochs(done, "tanay2018", "lenet", "low", "high")
+
+
+EXTERNAL = {"view": "mnist_few", "architecture": "lenet", "checkpoint": "README.md"}
+
+
+def test_what_is_unknown_of_an_external_checkpoint_is_not_asked(config, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    config["runs"] |= {"mine": EXTERNAL, "flipped": EXTERNAL | {"view": "colour_flipped"}}
+    config["papers"]["mickisch2020"]["dense_second"] = "mine"
+    config["papers"]["ortiz2020"] |= {"mnist_adversarial": "mine", "cifar_flipped": "flipped"}
+    config["papers"]["tanay2018"]["lenet"]["prediction"] = "mine"
+    config["papers"]["wu2019"]["networks"]["mnist"]["cnn"]["amr_public"] = "mine"
+    resolved(config)
+    config["papers"]["ortiz2020"]["cifar_flipped"] = "mine"
+    with pytest.raises(ConfigurationError, match=r"cifar_flipped: mine has {frequencies: \[unchanged\]}; "):
+        resolved(config)
+
+
+@pytest.mark.parametrize(
+    ("part", "role"),
+    [
+        ("mickisch2020", "cnn_second"),
+        ("mickisch2020", "dense_adversarial"),
+        ("tanay2018.lenet", "low"),
+        ("wu2019.masking.runs", "lcr"),
+    ],
+)
+def test_a_role_that_has_epochs_is_not_for_an_external_checkpoint(config, part, role, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    config["runs"]["mine"] = EXTERNAL
+    section = config["papers"]
+    for key in part.split("."):
+        section = section[key]
+    section[role] = "mine"
+    with pytest.raises(ConfigurationError) as error:
+        resolved(config)
+    assert str(error.value) == (
+        f"papers.{part}.{role}: mine is an external checkpoint, which has no epochs; allowed: a run that is "
+        "trained"
+    )
+
+
+def test_the_schema_allows_what_the_code_does():
+    parts = schema("config")["$defs"]
+    run = schema("config")["properties"]["runs"]["additionalProperties"]["properties"]
+    measured = schema("config")["properties"]["measurements"]["additionalProperties"]["allOf"]
+    own = run["architecture"]["properties"]["deep_dense"]["properties"]["initialization"]
+    method = parts["training"]["properties"]["method"]["properties"]
+    assert tuple(own["enum"]) == deep_dense.INITIALIZATIONS
+    assert tuple(method["amr"]["properties"]["form"]["enum"]) == amr.FORMS
+    assert tuple(parts["start"]["enum"]) == attacks.STARTS
+    assert tuple(measured[0]["then"]["properties"]["loss"]["enum"]) == attacks.LOSSES
+    subspaces = parts["subspaces"]["properties"]
+    assert {kind: tuple(part["required"]) for kind, part in subspaces.items()} == subspace_margins.SETTINGS
+    assert all(part["properties"].keys() == set(part["required"]) for part in subspaces.values())
 
 
 def test_defaults_of_a_nested_section_are_filled_in(config):
@@ -228,6 +345,7 @@ def test_defaults_of_a_nested_section_are_filled_in(config):
 
 @pytest.mark.parametrize("key", ["initial", "like"])
 def test_runs_that_start_from_each_other_are_refused(config, key):
+    config["papers"] = {}
     config["runs"]["mnist_dense"][key] = "mnist_dense_adversarial"
     config["runs"]["mnist_dense_adversarial"].pop("like", None)
     config["runs"]["mnist_dense_adversarial"] |= {"view": "mnist", "architecture": "plain_dense"}
@@ -237,12 +355,32 @@ def test_runs_that_start_from_each_other_are_refused(config, key):
         resolved(config)
 
 
-def documented(heading: str) -> dict[str, str]:
-    """Keys and defaults of a table of config/README.md."""
+def section(heading: str) -> str:
+    """What config/README.md says below a heading, or behind such words, up to the next heading."""
     text = (ROOT / "config" / "README.md").read_text()
-    rows = text.split(heading, 1)[1].split("| --- | --- | --- |", 1)[1].split("\n\n", 1)[0]
+    return text.split(heading, 1)[1].split("\n#", 1)[0]
+
+
+def documented(heading: str) -> dict[str, str]:
+    """Keys and second columns, most of them defaults, of the first table in a section."""
+    rows = section(heading).split("| --- |", 1)[1].split("\n\n", 1)[0]
     cells = re.findall(r"^\| (`.*?) \| (.*?) \|", rows, re.MULTILINE)
     return {key: default for keys, default in cells for key in re.findall(r"`(\w+)`", keys)}
+
+
+def keys_in(part: dict, root: dict) -> set[str]:
+    """All keys that a schema names, however deep."""
+    if "$ref" in part:
+        return keys_in(reduce(dict.get, part["$ref"].removeprefix("#/").split("/"), root), root)
+    inside = part.get("properties", {})
+    return set(inside).union(*(keys_in(inner, root) for inner in inside.values()))
+
+
+def default_of(part: dict) -> object:
+    """The default of a key, with those of the keys in it."""
+    if part["default"] == {} and "properties" in part:
+        return {key: inner["default"] for key, inner in part["properties"].items()}
+    return part["default"]
 
 
 @pytest.mark.parametrize(
@@ -252,7 +390,7 @@ def documented(heading: str) -> dict[str, str]:
         (
             "### `training:`",
             schema("config")["$defs"]["training"]["properties"],
-            {"like", "view", "architecture"},
+            {"like", "view", "architecture", "checkpoint", "initial", "measurements"},
         ),
         (
             "### `measurements:",
@@ -260,16 +398,39 @@ def documented(heading: str) -> dict[str, str]:
             set(),
         ),
         ("### `papers: mickisch2020:`", schema("mickisch2020")["properties"], set()),
-        ("`binary:`", schema("wu2019")["properties"]["binary"]["properties"], set()),
+        ("\n`svm:`", schema("tanay2018")["properties"]["svm"]["properties"], set()),
+        ("\n`binary:`", schema("wu2019")["properties"]["binary"]["properties"], set()),
     ],
 )
 def test_the_documentation_has_every_key_and_its_default(heading, properties, besides):
     keys = documented(heading)
     assert set(properties) <= set(keys), "not documented"
-    extra = {"checkpoint", "initial", "measurements"} if "training" in heading else set()
-    assert set(keys) <= set(properties) | besides | extra, "documented, and not there"
+    assert set(keys) <= set(properties) | besides, "documented, and not there"
     for key, part in properties.items():
-        if "default" in part and key != "scale":
-            said = keys[key].replace("`", "")
-            value = None if said == "none" and part["default"] is None else yaml.safe_load(said)
-            assert value == part["default"], f"{key}: documented {said}, is {part['default']}"
+        if "default" in part and key not in ("scale", "pairs"):  # all pairs of ten classes are many
+            said, default = keys[key].replace("`", ""), default_of(part)
+            value = None if said == "none" and default is None else yaml.safe_load(said)
+            assert value == default, f"{key}: documented {said}, is {default}"
+
+
+@pytest.mark.parametrize(
+    ("heading", "paper", "path"),
+    [
+        ("### `papers: ortiz2020:`", "ortiz2020", ()),
+        ("\n`lenet:`", "tanay2018", ("lenet",)),
+        ("\n`networks:`", "wu2019", ("networks",)),
+        ("\n`masking:`", "wu2019", ("masking",)),
+    ],
+)
+def test_the_documentation_has_every_key(heading, paper, path):
+    part = schema(paper)
+    for key in path:
+        part = part["properties"][key]
+    assert documented(heading).keys() == part["properties"].keys()
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_the_documentation_has_every_key_however_deep(paper):
+    quoted = re.findall(r"`(.*?)`", section(f"### `papers: {paper}:`"))
+    words = {word for each in quoted for word in re.findall(r"\w+", each)}
+    assert keys_in(schema(paper), schema(paper)) <= words

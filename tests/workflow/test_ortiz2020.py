@@ -6,6 +6,7 @@ from pipeline import Pipeline
 
 FIGURES = "results/tiny/figures/ortiz2020"
 TABLE = "results/tiny/tables/ortiz2020/table01"
+PROTOCOLS = "results/tiny/tables/ortiz2020/table_ext_protocols"
 
 
 @pytest.fixture
@@ -84,12 +85,43 @@ def test_a_figure_is_built_if_its_runs_are_named(pipeline):
     )
 
 
-def test_a_low_pass_must_be_in_the_view(pipeline):
-    section = pipeline.config["papers"]["ortiz2020"]
-    section |= {"cifar": "digits", "cifar_low_pass": "flipped_digits"}
-    section["margins"]["cifar"] = "along"
+def test_a_run_that_is_named_like_a_word_of_a_paper_is_trained(pipeline):
+    pipeline.config["runs"]["mnist"] = pipeline.config["runs"]["digits"]  # examples: {data: mnist}
+    pipeline.config["runs"]["unseen"] = pipeline.config["runs"]["digits"]
+    pipeline.config["papers"]["ortiz2020"]["cifar"] = "unseen"  # there are no margins of cifar
+    pipeline.config["measurements"]["deepfool"] = {"estimator": "deepfool", "images": 3}
+    planned = pipeline.planned()
+    for run in ("mnist", "unseen"):
+        assert f"train {run} (seed 0) from epoch 0000 to 0001" in planned
+        assert f"make figure {run} of models: {run}: errors and margins" in planned
+    assert not any(job.startswith("make figure digits of models") for job in planned)
+
+
+def test_a_network_does_not_take_the_place_of_another(pipeline):
+    pipeline.config["papers"]["ortiz2020"]["mnist_networks"] = {"lenet": "digits"}
     refused = pipeline.run("--dry-run", check=False)
+    assert refused.returncode
     assert (
-        "papers.ortiz2020.cifar_low_pass: flipped_digits; allowed: a run on a view with the change low_pass"
-        in (refused.stdout + refused.stderr)
+        "papers.ortiz2020.mnist_networks.lenet: the run digits, which is mnist, is shown under this name; "
+        "allowed: any other name" in refused.stdout + refused.stderr
     )
+
+
+def test_protocols_are_told_apart(pipeline):
+    deep = pipeline.config["runs"]["deep"]
+    runs = {
+        "shallow": deep
+        | {"architecture": {"deep_dense": {"hidden": 20, "layers": 3, "initialization": "he"}}},
+        "adam": deep | {"optimizer": "adam", "learning_rate": 0.001},
+    }
+    pipeline.config["runs"] |= runs
+    section = pipeline.config["papers"]["ortiz2020"]
+    section["margins"]["t1_protocols"] = "four"
+    section["t1_protocols"] = {"deep": "deep", **{name: name for name in runs}}
+    pipeline.run(f"{PROTOCOLS}.csv")
+    table = pd.read_csv(pipeline.folder / f"{PROTOCOLS}.csv")
+    assert set(table["protocol"]) == {
+        "torch's initialization, hidden 20, layers 2, rate 0.01 constant, 1 epochs, batch 50, momentum 0.9",
+        "He's, hidden 20, layers 3, rate 0.01 constant, 1 epochs, batch 50, momentum 0.9",
+        "torch's initialization, hidden 20, layers 2, rate 0.001 constant, 1 epochs, batch 50, adam",
+    }

@@ -52,8 +52,38 @@ def test_curves_are_compared_where_the_authors_published_them(pipeline):
     assert compared not in planned and FOUND.format("4-9") in planned
 
 
+@pytest.mark.parametrize("change", [{"classes": {"keep": [7, 9]}}, "dct_flip", {"subset": {"test": 100}}])
+def test_curves_are_not_compared_of_other_images(pipeline, change):
+    pipeline.config["views"] = {"changed": {"dataset": "mnist", "changes": [change]}}
+    svm = pipeline.config["papers"]["tanay2018"]["svm"]
+    svm |= {"view": "changed", "pairs": [[0, 1]], "shown_pairs": [[0, 1]]}
+    planned = pipeline.planned()
+    assert FOUND.format("0-1") in planned and not any("svm_published" in job for job in planned)
+
+
 def test_a_pair_that_is_not_there_is_refused_in_one_line(pipeline):
     pipeline.config["papers"]["tanay2018"]["svm"]["shown_pairs"] = [[3, 8]]
     said = pipeline.run("--dry-run", check=False)
     assert said.returncode
     assert "papers.tanay2018.svm.shown_pairs: '3-8' is unknown" in said.stdout + said.stderr
+
+
+def test_networks_that_do_not_keep_the_same_epochs_are_refused_in_one_line(pipeline):
+    network = {"view": "mnist", "architecture": "lenet_matconvnet", "epochs": 2}
+    pipeline.config["runs"] = {"low": network, "high": network | {"epochs": 3}}
+    pipeline.config["measurements"] = {
+        name: {"estimator": name, "splits": ["test"], "images": 1}
+        for name in ("deepfool", "minimum_norm", "weights", "targeted")
+    } | {
+        "subspaces": {
+            "estimator": "subspace_margins",
+            "splits": ["test"],
+            "subspaces": {"dct": {"kind": "block", "size": 8, "step": 10}},
+        }
+    }
+    measurements = {name: name for name in ("deepfool", "subspaces", "weights", "targeted")}
+    networks = {"low": "low", "high": "high", "prediction": "low", "attack": "minimum_norm"}
+    pipeline.config["papers"]["tanay2018"] = {"lenet": networks | measurements}
+    said = pipeline.run("--dry-run", check=False)
+    assert said.returncode
+    assert "papers.tanay2018.lenet.high: high keeps the epochs 0 to 3; allowed: " in said.stdout + said.stderr

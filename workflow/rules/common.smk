@@ -18,6 +18,8 @@ try:
         check_epochs,
         check_pairs,
         check_reached,
+        check_same_epochs,
+        count_classes,
         kept_epochs,
         last_epoch,
         levels_between,
@@ -155,10 +157,9 @@ def add_study(paper, name, view, tables, settings=None):
     PLAN.add_study(Study(paper, name, view, tuple(tables), settings or {}))
 
 
-def check_epochs_or_stop(paper, **roles_by_key):
-    """Refuse lists of epochs in a paper's section that its runs keep no checkpoints of."""
-    for key, roles in roles_by_key.items():
-        try:
-            check_epochs(config, paper, key, roles)
-        except ConfigurationError as error:
-            stop(error)
+def or_stop(check, *arguments):
+    """Check something of the configuration, and refuse it in one line if it is wrong."""
+    try:
+        check(*arguments)
+    except ConfigurationError as error:
+        stop(error)

@@ -8,10 +8,7 @@ BINARY = {paper: section["binary"] for paper, section in config["papers"].items(
 SVM = {paper: section["svm"] for paper, section in config["papers"].items() if "svm" in section}
 
 for paper, study in BINARY.items():
-    try:
-        check_reached(study, f"papers.{paper}.binary", ["histogram_epochs", "example_epochs"])
-    except ConfigurationError as error:
-        stop(error)
+    or_stop(check_reached, study, f"papers.{paper}.binary", ["histogram_epochs", "example_epochs"])
     for name, tables, settings in (
         ("logistic", ["curves", "margins", "examples"], without(study, ["view"])),
         ("svm", ["margins", "examples"], {}),
@@ -19,10 +16,7 @@ for paper, study in BINARY.items():
         add_study(paper, name, study["view"], tables, settings)
 
 for paper, study in SVM.items():
-    try:
-        check_pairs(study, f"papers.{paper}.svm")
-    except ConfigurationError as error:
-        stop(error)
+    or_stop(check_pairs, study, f"papers.{paper}.svm", count_classes(config, study["view"]))
     for pair in study["pairs"]:
         add_study(
             paper,

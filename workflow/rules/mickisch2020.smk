@@ -25,11 +25,11 @@ def mickisch2020_distributions(role):
     }
 
 
-check_epochs_or_stop(
-    "mickisch2020",
-    distribution_epochs=["cnn", "cnn_adversarial", "dense", "dense_adversarial"],
-    flow_epochs=["cnn"],
-)
+for key, roles in {
+    "distribution_epochs": ["cnn", "cnn_adversarial", "dense", "dense_adversarial"],
+    "flow_epochs": ["cnn"],
+}.items():
+    or_stop(check_epochs, config, "mickisch2020", key, roles)
 
 for name, title, inputs, settings in (
     ("fig01", "CNN, standard training: errors and margins", mickisch2020_curves("cnn"), {}),

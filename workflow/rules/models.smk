@@ -1,11 +1,4 @@
-"""All models: a figure for each run or checkpoint that no paper names, and a table of all that are measured."""
-
-
-def names_in(section):
-    """All names in a paper's section, wherever they stand."""
-    if isinstance(section, dict):
-        return {name for part in section.values() for name in names_in(part)}
-    return {section} if isinstance(section, str) else set()
+"""All models: a figure for each run or checkpoint that no paper shows, and a table of all that are measured."""
 
 
 def taken_by_products():
@@ -42,9 +35,7 @@ def models_table():
     return {"inputs": inputs, "settings": {"rows": rows}}
 
 
-OWN_RUNS = [
-    run for run in config["runs"] if run not in config["shipped"] and run not in names_in(config["papers"])
-]
+OWN_RUNS = [run for run in config["runs"] if run not in config["shipped"] and run not in taken_by_products()]
 
 for run in OWN_RUNS:
     trained = "checkpoint" not in config["runs"][run]

@@ -4,8 +4,11 @@ A role is DATA or DATA_CHANGE, such as mnist or cifar_flipped; the configuration
 if its runs and measurements are named.
 """
 
+from marginalia.plugins import signature
+
 ORTIZ2020 = {"random": {}, "audit": {}, **config["papers"]["ortiz2020"]}
 ORTIZ2020_DATA = {"mnist": "MNIST", "cifar": "CIFAR-10", "imagenet": "ImageNet"}
+ORTIZ2020_INITIALIZATIONS = {"default": "torch's initialization", "he": "He's"}
 
 
 def ortiz2020_measured(run, measurement):
@@ -61,6 +64,11 @@ def ortiz2020_networks():
         others = ORTIZ2020.get(f"{data}_networks", {})
         if others and ortiz2020_margins(data):
             first = config["runs"][ORTIZ2020[data]]["architecture"]["name"]
+            if first in others:
+                stop(
+                    f"papers.ortiz2020.{data}_networks.{first}: the run {ORTIZ2020[data]}, which is {data}, is "
+                    "shown under this name; allowed: any other name"
+                )
             for name, run in {first: ORTIZ2020[data], **others}.items():
                 tables[f"{data}_{name}"] = ortiz2020_measured(run, ORTIZ2020["margins"][data])
     return tables
@@ -90,11 +98,8 @@ def ortiz2020_radii():
 
 def ortiz2020_kept(run):
     """How many frequencies a run's view keeps in each direction."""
-    view = config["views"].get(config["runs"][run]["view"], {"changes": []})
-    for change in view["changes"]:
-        if change["name"] == "low_pass":
-            return change["settings"]["size"]
-    stop(f"papers.ortiz2020.cifar_low_pass: {run}; allowed: a run on a view with the change low_pass")
+    changes = config["views"][config["runs"][run]["view"]]["changes"]
+    return next(change["settings"]["size"] for change in changes if change["name"] == "low_pass")
 
 
 def ortiz2020_examples(change):
@@ -107,15 +112,23 @@ def ortiz2020_examples(change):
 
 
 def ortiz2020_told(run):
-    """How a multilayer perceptron is trained, in a line."""
-    settings = {"initialization": "default", "hidden": 500, "layers": 10, **run["architecture"]["settings"]}
+    """How a network is trained, in a line, and what of its architecture and method is not the default."""
+    name, defaults = run["architecture"]["name"], signature("models", run["architecture"]["name"]).defaults
+    settings = defaults | run["architecture"]["settings"]
     parts = [
-        {"default": "torch's initialization", "he": "He's"}[settings["initialization"]],
+        ORTIZ2020_INITIALIZATIONS[settings["initialization"]] if name == "deep_dense" else name,
+        *(
+            f"{key} {value}"
+            for key, value in settings.items()
+            if key != "initialization" and value != defaults.get(key)
+        ),
         f"rate {run['learning_rate']:g} {run['schedule']['name']}",
         f"{run['epochs']} epochs",
         f"batch {run['batch_size']}",
-        f"momentum {run['momentum']:g}",
+        f"momentum {run['momentum']:g}" if run["optimizer"] == "sgd" else run["optimizer"],
     ]
+    if run["method"]["name"] != "standard":
+        parts.append(run["method"]["name"])
     if run["weight_decay"]:
         parts.append(f"weight decay {run['weight_decay']:g}")
     if run.get("gradient_clip"):
@@ -125,7 +138,7 @@ def ortiz2020_told(run):
 
 for key in ("mnist", "cifar"):
     if key in ORTIZ2020 and f"{key}_epochs" in ORTIZ2020:
-        check_epochs_or_stop("ortiz2020", **{f"{key}_epochs": [key]})
+        or_stop(check_epochs, config, "ortiz2020", f"{key}_epochs", [key])
 
 for change, letters in {"": "abc", "flipped": "def"}.items():
     for letter, (data, name) in zip(letters, ORTIZ2020_DATA.items()):

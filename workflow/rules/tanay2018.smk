@@ -31,11 +31,10 @@ TANAY2018_PUBLISHED = ("0-1", "1-8", "3-8", "7-9")  # at levels that are multipl
 
 
 def tanay2018_is_published():
-    """Whether the authors published the curve of one of the pairs: of MNIST, at one of the levels."""
+    """Whether the authors published the curve of one of the pairs: of MNIST as it is, at one of the levels."""
     svm = TANAY2018["svm"]
-    dataset = config["views"].get(svm["view"], {"dataset": svm["view"]})["dataset"]
     return (
-        config["datasets"][dataset].get("name") == "mnist"
+        config["datasets"].get(svm["view"], {}).get("name") == "mnist"
         and any(pair_name(pair) in TANAY2018_PUBLISHED for pair in svm["pairs"])
         and any(-1 <= level == round(level, 1) <= 7 for level in levels_between(**svm["levels"]))
     )
@@ -82,6 +81,7 @@ if "svm" in TANAY2018:
 
 if "lenet" in TANAY2018:
     TANAY2018_LENET = TANAY2018["lenet"]
+    or_stop(check_same_epochs, config, "tanay2018", "lenet", "low", "high")
     TANAY2018_DECAY = {
         "decay": {
             network: config["runs"][TANAY2018_LENET[network]].get("weight_decay", 0)

@@ -36,11 +36,23 @@ def wu2019_named(networks):
     return all(network in WU2019_RUNS for network in networks)
 
 
+def wu2019_trained(networks):
+    """Whether the runs of all these networks are trained here."""
+    return not any("checkpoint" in config["runs"][WU2019_RUNS[network]] for network in networks)
+
+
 def wu2019_margins(networks, beside=True):
-    """Margins of networks after every epoch that is kept, and beside them of external models."""
+    """Margins of networks after every epoch that is kept, and beside them of external models: what figures show,
+    of both splits."""
     tables = {}
     for network in networks:
-        run, measurement = WU2019_RUNS[network], WU2019["networks"]["margins"][network.split("_")[0]]
+        data = network.split("_")[0]
+        run, measurement = WU2019_RUNS[network], WU2019["networks"]["margins"][data]
+        if "train" not in config["measurements"][measurement]["splits"]:
+            stop(
+                f"papers.wu2019.networks.margins.{data}: {measurement} is of test images, and the figures of these "
+                "networks show both splits; allowed: a measurement with splits: [train, test]"
+            )
         kept = kept_epochs(config["runs"][run])
         tables[network] = measured(run, measurement, [epoch for epoch in kept if epoch] or kept)
         if beside:
@@ -64,11 +76,6 @@ def wu2019_robustness(run, data):
 
 def wu2019_masking(method, run):
     """What the figure of masking takes of a run: robust accuracy at all epochs that are kept, and the history."""
-    if "checkpoint" in config["runs"][run]:
-        stop(
-            f"papers.wu2019.masking.runs.{method}: {run} is an external checkpoint, which has no epochs; allowed: "
-            "a run that is trained"
-        )
     epochs = [epoch for epoch in kept_epochs(config["runs"][run]) if epoch]
     return {
         f"robustness_{method}": measured(run, WU2019["masking"]["measurement"], epochs),
@@ -189,7 +196,8 @@ if wu2019_named(WU2019_SIX):
         "six models: average margin with and without the regularizer",
         wu2019_margins(WU2019_SIX),
     )
-    add("figure", "wu2019", "fig05", "six models: training and test error", wu2019_histories())
+    if wu2019_trained(wu2019_networks("mnist") + wu2019_networks("cifar")):
+        add("figure", "wu2019", "fig05", "six models: training and test error", wu2019_histories())
 
 wu2019_add_table(
     "table01",
