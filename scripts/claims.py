@@ -29,17 +29,16 @@ with logged(snakemake):
         told = file.with_suffix(".txt").read_text(encoding="utf-8").splitlines()[0]
         older[paper, file.stem] = trained_by_older_code(told)
         standing_in[paper, file.stem] = stand_ins(told)
-    rows = [
-        {
-            "paper": paper,
-            **asdict(without_stand_ins(claim, *standing_in[paper, claim.figure])),
-            "trained_by_older_code": older[paper, claim.figure],
-            "scale": job.scale,
-        }
-        for paper, products in tables.items()
-        for claim in importlib.import_module(f"marginalia.claims.{paper}").check(products)
-    ]
-    claims = pd.DataFrame(rows)
+    rows = []
+    for paper, products in tables.items():
+        for claim in importlib.import_module(f"marginalia.claims.{paper}").check(products):
+            on = [(paper, name) for name in claim.rests_on]
+            runs = dict.fromkeys(run for table in on for run in older[table].split(", ") if run)
+            judged = asdict(without_stand_ins(claim, *(standing_in[table] for table in on)))
+            rows.append(
+                {"paper": paper, **judged, "trained_by_older_code": ", ".join(runs), "scale": job.scale}
+            )
+    claims = pd.DataFrame(rows).drop(columns="beside")
     lines = ["| paper | claim | published | measured | verdict |", "| --- | --- | --- | --- | --- |"]
     for row in claims.itertuples():
         verdict = row.verdict if row.verdict == REPRODUCED else f"**{row.verdict}**"

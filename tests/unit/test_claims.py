@@ -61,6 +61,15 @@ def test_no_claim_rests_on_margins_that_are_mostly_the_cap(tables, capped, verdi
     assert verdicts(tables)["2-fig02-d2-test"] == verdict
 
 
+@pytest.mark.parametrize(("not_found", "verdict"), [(0, REPRODUCED), (50, REPRODUCED), (51, UNDECIDED)])
+def test_no_claim_rests_on_margins_most_of_which_were_not_found(tables, not_found, verdict):
+    missing = tables["fig02"]["epoch"].eq(3) * not_found
+    tables["fig02"] = tables["fig02"].assign(not_found=missing, images=100)
+    (claim,) = (each for each in mickisch2020.check(tables) if each.claim == "2-fig02-d2-test")
+    assert claim.verdict == verdict
+    assert claim.reason == ("most margins were not found" if verdict == UNDECIDED else "")
+
+
 @pytest.mark.parametrize(("accuracy", "verdict"), [(49.0, UNDECIDED), (50.0, REPRODUCED)])
 def test_no_claim_rests_on_a_network_with_less_than_the_accuracy_that_is_asked(accuracy, verdict):
     points = pd.DataFrame(
@@ -93,15 +102,14 @@ def test_parts_of_a_claim():
 # The script
 
 
-def test_script_says_what_was_trained_by_older_code(monkeypatch, tmp_path, tables):
-    tables["fig02"] = tables["fig02"].assign(capped=60, images=100)
+def run_script(monkeypatch, tmp_path, tables, told):
+    """Run scripts/claims.py on tables and what their products say of themselves; the CSV, Markdown, files."""
     files = []
     for name, table in tables.items():
         files.append(tmp_path / f"figures/mickisch2020/{name}.csv")
         files[-1].parent.mkdir(parents=True, exist_ok=True)
         table.to_csv(files[-1], index=False)
-        older = " · trained by older code: cnn" if name == "fig01" else ""
-        files[-1].with_suffix(".txt").write_text(f"scale reduced · run cnn{older}\n\n.. identity: 1f\n")
+        files[-1].with_suffix(".txt").write_text(f"{told[name]}\n\n.. identity: 1f\n")
     output = SimpleNamespace(csv=str(tmp_path / "claims.csv"), markdown=str(tmp_path / "claims.md"))
     job = SimpleNamespace(scale="reduced", identity="2f")
     snakemake = SimpleNamespace(
@@ -112,15 +120,41 @@ def test_script_says_what_was_trained_by_older_code(monkeypatch, tmp_path, table
     )
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
     runpy.run_path(str(ROOT / "scripts/claims.py"), init_globals={"snakemake": snakemake})
-    claims = pd.read_csv(output.csv).set_index("claim")
+    return pd.read_csv(output.csv).set_index("claim"), Path(output.markdown), files
+
+
+def test_script_says_what_was_trained_by_older_code(monkeypatch, tmp_path, tables):
+    tables["fig02"] = tables["fig02"].assign(capped=60, images=100)
+    told = dict.fromkeys(tables, "scale reduced · run cnn")
+    told["fig01"] += " · trained by older code: cnn"
+    claims, markdown, files = run_script(monkeypatch, tmp_path, tables, told)
     assert set(claims["paper"]) == {"mickisch2020"} and set(claims["scale"]) == {"reduced"}
     assert claims.loc["1-fig01-d2-test", "trained_by_older_code"] == "cnn"
     assert claims.loc["1-fig07-d2-test", "trained_by_older_code"] != "cnn"
-    lines = Path(output.markdown).read_text().splitlines()
-    assert sum("trained by older code: cnn" in line for line in lines) == 4
+    lines = markdown.read_text().splitlines()
+    assert sum("trained by older code: cnn" in line for line in lines) == 8  # of fig01, or of both figures
+    assert claims.loc["2-fig02-d2-test", "trained_by_older_code"] == "cnn"
     undecided = "**undecided**: most margins are the cap of their estimator"
     assert sum(undecided in line for line in lines) == 8
-    assert saved_identity(Path(output.markdown)) == identity_of_claims("2f", files)
+    assert saved_identity(markdown) == identity_of_claims("2f", files)
+
+
+def test_script_qualifies_a_claim_by_all_tables_that_it_rests_on(monkeypatch, tmp_path, tables):
+    stand_in = "crops (stand-in: of two photographs)"
+    told = dict.fromkeys(tables, "scale reduced · MNIST · run cnn")
+    told["fig01"] = f"scale reduced · {stand_in} · run cnn · trained by older code: cnn, other"
+    told["fig02"] += " · trained by older code: cnn_adversarial, cnn"
+    claims, _, _ = run_script(monkeypatch, tmp_path, tables, told)
+    assert claims.columns.tolist() == [
+        *("paper", "statement", "figure", "published", "measured", "verdict", "reason", "data"),
+        *("trained_by_older_code", "scale"),
+    ]
+    both = claims.loc["2-fig02-d2-test"]
+    assert both["verdict"] == NOT_TESTABLE
+    assert both["reason"] == f"on a stand-in, crops; there: {REPRODUCED}"
+    assert both["trained_by_older_code"] == "cnn_adversarial, cnn, other"
+    one = claims.loc["2-fig02-d2-test-jump"]
+    assert one["verdict"] == REPRODUCED and one["trained_by_older_code"] == "cnn_adversarial, cnn"
 
 
 TOLD = (
@@ -148,7 +182,7 @@ def test_data_that_stand_for_others_are_known_by_what_a_product_says():
 )
 def test_no_claim_rests_on_a_stand_in(data, told, verdict):
     claim = Claim("id", "statement", "fig01", "published", "measured", REPRODUCED, data=data)
-    judged_again = without_stand_ins(claim, *stand_ins(told))
+    judged_again = without_stand_ins(claim, stand_ins(told))
     assert judged_again.verdict == verdict
     assert ("on a stand-in" in judged_again.reason) == (verdict == NOT_TESTABLE)
 
@@ -156,5 +190,5 @@ def test_no_claim_rests_on_a_stand_in(data, told, verdict):
 @pytest.mark.parametrize(("own", "added"), [("", ""), ("a network at chance", " (a network at chance)")])
 def test_what_was_found_on_a_stand_in_is_told_with_its_own_reason(own, added):
     claim = Claim("id", "statement", "fig01", "published", "measured", REPRODUCED, reason=own)
-    reason = without_stand_ins(claim, ["crops"], False).reason
+    reason = without_stand_ins(claim, (["crops"], False), (["others"], False)).reason
     assert reason == f"on a stand-in, crops; there: {REPRODUCED}{added}"

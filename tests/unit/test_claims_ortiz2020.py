@@ -17,7 +17,7 @@ from marginalia.claims.ortiz2020 import ACCURACY, DATA, FLIPPED, NETWORKS
 from marginalia.tables.ortiz2020 import published
 
 RISING, FLAT, FALLING = [0.5, 1.0, 2.0, 5.0], [1.0, 1.2, 1.5, 1.4], [5.0, 2.0, 1.0, 0.5]
-LEARNED = {"accuracy_percent": 99, "chance_percent": 10}
+LEARNED = {"accuracy_percent": 99, "chance_percent": 10, "seeds": 1, "images": 100, "not_found": 0}
 
 
 def distribution(figure, medians, refined=0.95, accuracy=None, network=None):
@@ -64,6 +64,7 @@ def synthetic(accuracy=100.0, **times):
     for name, factor in times.items():
         value = value.where(~(numbers[["subspace_name", "quantity"]] == name).any(axis=1), factor * value)
     numbers = numbers.assign(value=value, seeds=2, seed_minimum=value, seed_maximum=value)
+    numbers = numbers.assign(images=100, not_found=0)
     whole = {"quantity": "test_accuracy_percent", "published": 100, "value": accuracy, "seeds": 2}
     measured = numbers.assign(accuracy_percent=100, chance_percent=50)
     return pd.concat([measured, pd.DataFrame([whole])], ignore_index=True)
@@ -142,17 +143,68 @@ def test_nothing_rests_on_a_network_near_chance_or_on_margins_that_were_not_foun
     unlearned = tables["fig02a"].assign(accuracy_percent=15)
     found = verdicts(tables | {"fig02a": unlearned})
     assert found["fig02a-rise"] == found["fig02d-mirror"] == found["fig02b-uniform"] == UNDECIDED
-    smaller = distribution("fig02b", FLAT, accuracy=81.0, network="resnet20")
-    (claim,) = (claim for claim in ortiz2020.check({"fig02b": smaller}) if claim.claim == "fig02b-accuracy")
-    assert claim.verdict == NOT_TESTABLE and claim.reason == "resnet20 in place of densenet121"
     missing = distribution("fig02a", [np.nan] * 4)
     assert verdicts({"fig02a": missing})["fig02a-rise"] == NOT_TESTABLE
+
+
+@pytest.mark.parametrize("network", ["resnet20", "densenet121 (growth 8)"])
+def test_another_network_than_the_papers_does_not_test_its_accuracy(network):
+    smaller = distribution("fig02b", FLAT, accuracy=81.0, network=network)
+    (claim,) = (claim for claim in ortiz2020.check({"fig02b": smaller}) if claim.claim == "fig02b-accuracy")
+    assert claim.verdict == NOT_TESTABLE and claim.reason == f"{network} in place of densenet121"
+
+
+@pytest.mark.parametrize(
+    ("values", "not_found", "verdict", "reason"),
+    [
+        ([0.5, 1.0, 2.0, 5.0], 0, REPRODUCED, ""),
+        ([0.5, 1.0, 2.0, 5.0], 100, REPRODUCED, ""),  # of 100 images and two seeds
+        ([0.5, 1.0, 2.0, 5.0], 101, UNDECIDED, "most margins were not found"),
+        ([0.5, 1.0, 2.0, np.nan], 198, UNDECIDED, "most margins were not found"),
+        ([0.5, 1.0, 2.0, np.nan], 90, UNDECIDED, "it falls among the margins that were not found"),
+    ],
+)
+def test_nothing_rests_on_a_subspace_in_which_most_margins_were_not_found(values, not_found, verdict, reason):
+    table = distribution("fig02a", values).assign(seeds=2, seed_minimum=0.0, seed_maximum=9.0)
+    table["not_found"] = (table["subspace"] == 3) * not_found
+    (claim,) = (claim for claim in ortiz2020.check({"fig02a": table}) if claim.claim == "fig02a-rise")
+    assert (claim.verdict, claim.reason) == (verdict, reason)
+
+
+@pytest.mark.parametrize("name", ["fig_ext_adv", "fig_ext_random", "fig_ext_networks"])
+def test_no_comparison_rests_on_99_of_100_margins_that_were_not_found(tables, name):
+    table = tables[name].assign(not_found=99 * (tables[name]["subspace"] == 0))
+    claims = ortiz2020.check({name: table})
+    undecided = {claim.claim for claim in claims if claim.verdict == UNDECIDED}
+    assert undecided == {claim.claim for claim in claims if not claim.claim.endswith("-beyond")}
+
+
+def test_no_percentile_of_table_1_rests_on_margins_that_were_not_found(tables):
+    table = synthetic()
+    table["not_found"] = 199 * (table["subspace_name"] == "random")
+    found = verdicts({"table01": table})
+    undecided = {name for name, verdict in found.items() if verdict == UNDECIDED}
+    assert undecided == {
+        f"table01-{part}-{quantity}"
+        for part in ("smallest", "order", "percentiles-random")
+        for quantity in ("d2", "d2_refined")
+    }
+
+
+def test_a_claim_names_the_other_figures_that_it_rests_on(tables):
+    beside = {claim.claim: claim.beside for claim in ortiz2020.check(tables) if claim.beside}
+    assert beside == {
+        "fig02b-uniform": ("fig02a", "fig02c"),
+        **{f"{flipped}-mirror": (of,) for flipped, of in FLIPPED.items()},
+    }
+    (claim,) = (claim for claim in ortiz2020.check(tables) if claim.claim == "fig02d-mirror")
+    assert claim.rests_on == ("fig02d", "fig02a")
 
 
 def test_a_comparison_knows_the_data_of_each_panel(tables):
     claims = {claim.claim: claim for claim in ortiz2020.check(tables)}
     judged = {
-        name: without_stand_ins(claims[name], ["CIFAR-10"], True).verdict
+        name: without_stand_ins(claims[name], (["CIFAR-10"], True)).verdict
         for name in ("fig_ext_random-mnist-indistinct", "fig_ext_random-cifar-indistinct")
     }
     assert list(judged.values()) == [REPRODUCED, NOT_TESTABLE]

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from marginalia.claims import CONTRADICTED, NOT_TESTABLE, PARTLY, REPRODUCED, tanay2018
+from marginalia.claims import CONTRADICTED, NOT_TESTABLE, PARTLY, REPRODUCED, UNDECIDED, tanay2018
 from marginalia.figures import tilting
 
 LEVELS = [6.0, 3.0, 0.0]
@@ -22,7 +22,7 @@ def plane(angles=(0.0, 0.7, 1.3), off=0.0):
     return table.assign(d_adv=table["predicted"] + off)
 
 
-def curves(theta=(0.0, 0.7, 1.4), train=(8.0, 4.0, 1.0), test=(8.0, 4.0, 5.0), easy=0.8, pairs=PAIRS):
+def curves(theta=(0.0, 0.7, 1.4), train=(8.0, 4.0, 1.0), test=(8.0, 4.0, 5.05), easy=0.8, pairs=PAIRS):
     rows = []
     for pair in pairs:
         angles = (*theta[:2], easy) if pair == "0-1" else theta
@@ -127,7 +127,10 @@ def changed(name, column, change, where=lambda table: table.index >= 0):
         ("svm_pairs", curves(theta=(0.0, 0.9, 1.4)), "svm_pairs-tilts", PARTLY),  # not of the easy pair
         ("svm_pairs", curves(train=(8.0, 1.0, 2.0)), "svm_pairs-train", CONTRADICTED),
         ("svm_pairs", curves(test=(8.0, 5.0, 4.0)), "svm_pairs-test", CONTRADICTED),
-        ("svm_pairs", curves(train=(8.0, 3.0, 4.5)), "svm_pairs-overfitted", CONTRADICTED),
+        ("svm_pairs", curves(test=(8.0, 4.0, 4.45)), "svm_pairs-overfitted", CONTRADICTED),  # 2000: 0.46
+        ("svm_pairs", curves(test=(8.0, 4.0, 4.5)), "svm_pairs-overfitted", CONTRADICTED),  # 200: 1.47
+        ("svm_pairs", curves(test=(8.0, 4.05, 4.55)), "svm_pairs-overfitted", REPRODUCED),  # 2000: 0.47
+        ("svm_pairs", curves(test=(8.0, 0.0, 0.0)), "svm_pairs-overfitted", CONTRADICTED),
         ("svm_pairs", curves(easy=1.35), "svm_pairs-difficulty", CONTRADICTED),
         ("svm_published", published(beyond=[("theta_rad", 3.0)]), "svm_published-theta_rad", PARTLY),
         ("svm_published", published(difference=0.05), "svm_published-d_adv", CONTRADICTED),
@@ -137,6 +140,32 @@ def changed(name, column, change, where=lambda table: table.index >= 0):
 def test_what_is_not_so_is_said(name, table, claim, verdict):
     found = {one.claim: one for one in tanay2018.check({**tables(), name: table})}
     assert found[claim].verdict == verdict
+
+
+def test_what_no_data_can_refute_is_called_arithmetic():
+    found = tanay2018.check(tables())
+    arithmetic = {claim.claim for claim in found if claim.statement.startswith("arithmetic: ")}
+    assert arithmetic == {
+        *("mirror_angle-limit", "scaled_losses-steep", "scaled_losses-flat", "tilting_plane-cosine")
+    }
+    assert len(found) - len(arithmetic) >= 10
+
+
+def test_overfitted_is_no_consequence_of_the_other_claims():
+    """A rise within the standard error of the test error is no overfitting, pair by pair."""
+    table = pd.concat([curves(pairs=["7-9"]), curves(test=(8.0, 4.0, 4.45), pairs=["0-1"])])
+    found = {one.claim: one for one in tanay2018.check({"svm_pairs": table})}
+    assert found["svm_pairs-test"].verdict == found["svm_pairs-train"].verdict == REPRODUCED
+    assert found["svm_pairs-overfitted"].verdict == PARTLY
+    assert found["svm_pairs-overfitted"].measured == "so of 1 of 2 pairs; not of 0-1"
+
+
+@pytest.mark.parametrize("images", [211, 2037])
+def test_the_standard_error_is_that_of_the_images_that_the_errors_are_of(images):
+    wrong = np.array([images // 3, 31, 30, 47])
+    errors = pd.Series([float(f"{100 * each / images:.7g}") for each in wrong])  # as a CSV has them
+    share = wrong[-1] / images
+    assert tanay2018._standard_error(errors) == pytest.approx(100 * np.sqrt(share * (1 - share) / images))
 
 
 def test_the_pairs_of_which_it_is_not_so_are_named():
@@ -149,3 +178,29 @@ def test_the_largest_difference_is_told_with_its_pair_and_level():
     found = {one.claim: one for one in tanay2018.check({"svm_published": table})}
     told = found["svm_published-err_test_percent"].measured
     assert "largest 0.2 (7-9, 10^3); 1 levels beyond" in told
+
+
+def test_the_images_of_both_lenets_are_counted():
+    rows = [("low", 4.54, 98), ("high", 5.32, 96)]
+    table = pd.DataFrame(rows, columns=["network", "distance", "images"])
+    (claim,) = tanay2018.check({"lenet_adversarial": table.assign(drawn="mean", standard_error=0.1)})
+    assert claim.measured == "on average 5.32 ± 0.10 against 4.54 ± 0.10, 96 and 98 images"
+
+
+@pytest.mark.parametrize(("not_found", "verdict"), [(300, REPRODUCED), (301, UNDECIDED)])
+def test_no_claim_rests_on_subspaces_in_which_most_margins_were_not_found(not_found, verdict):
+    """Of whole distances images are those of all seeds, in subspaces those of one: 200 and three seeds."""
+    rows = []
+    for network, mean in (("low", 1.0), ("high", 2.0)):
+        common = {"network": network, "epoch": 5, "standard_error": 0.1, "seeds": 3, "not_found": 0}
+        for quantity in ("d2", "minimum_norm"):
+            rows.append(common | {"quantity": quantity, "mean": mean, "images": 600})
+        for place in (0, 1):
+            inside = {"quantity": "d2_subspace_refined", "subspace": place, "median": mean * (mean + place)}
+            rows.append(common | inside | {"images": 200, "not_found": place * not_found})
+    table = pd.DataFrame(rows)
+    found = verdicts({"lenet_margins": table})
+    assert found["lenet_margins-subspaces"] == verdict
+    assert found["lenet_margins-d2"] == REPRODUCED
+    table["not_found"] = table["not_found"].mask(table["quantity"] == "d2", not_found)
+    assert verdicts({"lenet_margins": table})["lenet_margins-d2"] == verdict

@@ -209,6 +209,22 @@ def test_what_a_low_pass_removes_is_marked(tmp_path):
     assert 2.5 in [line.get_xdata()[0] for line in figure.axes[0].lines if len(line.get_xdata()) == 2]
 
 
+@pytest.mark.parametrize(
+    ("name", "settings", "told"),
+    [
+        ("densenet121", {}, "densenet121"),
+        ("densenet121", {"growth": 32}, "densenet121"),  # its default
+        ("densenet121", {"growth": 8}, "densenet121 (growth 8)"),
+        ("mine.py:net", {"width": 3}, "mine.py:net (width 3)"),
+    ],
+)
+def test_an_architecture_is_told_with_settings_that_are_not_at_their_default(name, settings, told):
+    margins = table()
+    margins.attrs["provenance"] = [origin(architecture={"name": name, "settings": settings})]
+    _, numbers = ortiz2020.fig02b(margins)
+    assert set(numbers["architecture"]) == {told}
+
+
 def test_random_subspaces_and_architectures_are_profiles_too(tmp_path):
     models = {"mnist_standard": table(), "mnist_random": table(level=2)}
     assert drawn(ortiz2020.fig_ext_random(**models), tmp_path)["role"].unique().tolist() == [

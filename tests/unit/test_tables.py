@@ -236,6 +236,56 @@ def test_a_distance_of_exactly_eps_breaks_though_it_is_float32():
     assert numbers.loc[("robust_accuracy_percent", 0.1), "audited"] == pytest.approx(400 / 6)
 
 
+def test_how_long_networks_were_trained_is_told(whole):
+    """All at epoch 6 but the external model, which was trained elsewhere."""
+    epochs = whole.numbers.groupby("run", sort=False)["epochs"].agg(lambda column: set(column.dropna()))
+    assert epochs.to_dict() == {"run_a": {6}, "run_b": {6}, "50%_<of>&|all": set(), "run_c": {6}}
+    (note,) = (note for note in whole.notes if "epochs" in note)
+    assert note == (
+        "Networks were trained for fewer epochs than in the paper: 6 in place of 200 (Std, AMR, LCR)."
+    )
+
+
+def trained_for(key, epochs):
+    tables = {name: table for name, table in taken(key, key).items() if "margins" not in name}
+    attacks, errors = tables[f"robustness_{key}"], tables[f"history_{key}"]
+    return {
+        f"robustness_{key}": attacks.assign(epoch=epochs),
+        f"history_{key}": errors.assign(epoch=errors["epoch"] + epochs - 6),
+    }
+
+
+def test_each_method_has_a_length_of_its_own():
+    lengths = {
+        "mnist_lenet_standard": 10,
+        "mnist_lenet_deep_defense": 2,
+        "mnist_lenet_amr": 120,
+        "mnist_lenet_small_mmr": 99,
+    }
+
+    def notes(lengths):
+        rows = [
+            {
+                "key": key,
+                "data": "mnist",
+                "model": "lenet",
+                "method": role(key)["method"].removeprefix("small_"),
+            }
+            for key in lengths
+        ]
+        tables = {
+            name: part for key, epochs in lengths.items() for name, part in trained_for(key, epochs).items()
+        }
+        return [note for note in wu2019.table02(rows, **tables).notes if "epochs" in note]
+
+    assert notes(lengths) == [
+        "Networks were trained for fewer epochs than in full, how many the paper does not say: 10 to 120 in "
+        "place of 200 (Std, AMR), 2 in place of 5 (DD), 99 in place of 100 (MMR)."
+    ]
+    full = dict(zip(lengths, (200, 5, 201, 100), strict=True))
+    assert notes(full) == []
+
+
 def test_nothing_found_at_all():
     tables = taken("mnist_lenet_standard")
     tables["robustness_mnist_lenet_standard"]["minimum_norm"] = np.nan
@@ -347,6 +397,7 @@ def test_a_checkpoint_in_the_place_of_a_network_of_the_paper_is_compared_with_it
     _, tables = external(key, "released")
     numbers = numbers_of(wu2019.table01([role(key)], **tables), "released")
     assert numbers.loc[("clean_accuracy_percent", -1), ["published", "ours"]].tolist() == [99.14, 80]
+    assert numbers["epochs"].isna().all()
 
 
 def test_table_2_has_no_margins():

@@ -76,7 +76,8 @@ def _adversarial(figure: str, table: pd.DataFrame) -> Iterator[Claim]:
         figure=figure,
         published="a figure, ten digits",
         measured=f"on average {high['distance']:.2f} \u00b1 {high['standard_error']:.2f} against "
-        f"{low['distance']:.2f} \u00b1 {low['standard_error']:.2f}, {low['images']:.0f} images",
+        f"{low['distance']:.2f} \u00b1 {low['standard_error']:.2f}, {high['images']:.0f} and "
+        f"{low['images']:.0f} images",
         **judged(high["distance"] - high["standard_error"] > low["distance"] + low["standard_error"]),
     )
 
@@ -99,7 +100,8 @@ def _margins(figure: str, table: pd.DataFrame) -> Iterator[Claim]:
                 on=rows,
             ),
         )
-    inside = last[last["quantity"] == "d2_subspace_refined"].assign(mean=lambda rows: rows["median"])
+    inside = last[last["quantity"] == "d2_subspace_refined"]
+    inside = inside.assign(mean=inside["median"], images=inside["images"] * inside["seeds"])
     rows = [inside[inside["network"] == network].set_index("subspace") for network in NETWORKS]
     ratios = rows[1]["mean"] / rows[0]["mean"]
     first, final = ratios.index.min(), ratios.index.max()

@@ -20,7 +20,7 @@ DATA = {"fig02a": "MNIST", "fig02b": "CIFAR-10", "fig02c": "ImageNet"}
 ROLES = {"mnist": "MNIST", "cifar": "CIFAR-10", "imagenet": "ImageNet"}
 FLIPPED = {"fig02d": "fig02a", "fig02e": "fig02b", "fig02f": "fig02c"}
 ACCURACY = {"fig02a": 99.4, "fig02b": 93.0, "fig02c": 76.2, "fig02d": 99.3, "fig02e": 91.2, "fig02f": 68.1}
-# The paper's network on each, which has these accuracies.
+# The paper's network on each, which has these accuracies; other settings would stand in brackets behind it.
 NETWORKS = {"MNIST": "lenet", "CIFAR-10": "densenet121", "ImageNet": "resnet50_imagenet"}
 WITHIN = {"MNIST": 0.3, "CIFAR-10": 1.0, "ImageNet": 1.0}  # percentage points of accuracy
 LIKE_PUBLISHED = 0.05  # share of epsilon / 2 within which the margin along u1 is that
@@ -50,7 +50,7 @@ def check(tables: Mapping[str, pd.DataFrame]) -> list[Claim]:
 def _two_bands(figure: str, table: pd.DataFrame) -> Iterator[Claim]:
     """Figure 1: what adversarial training does to the margin in low and in high frequencies."""
     rows = table[table["drawn"] == "median"]
-    bands = {role: _as_points(part, "median") for role, part in rows.groupby("role", sort=False)}
+    bands = {role: _by_subspace(part, "median") for role, part in rows.groupby("role", sort=False)}
     standard, adversarial = bands["standard"], bands["adversarial"]
     yield Claim(
         claim=f"{figure}-energy",
@@ -91,7 +91,7 @@ def _synthetic(figure: str, table: pd.DataFrame) -> Iterator[Claim]:
         measured=f"{accuracy['value']:.2f} %",
         **judged(round(accuracy["value"]) == accuracy["published"]),
     )
-    margins = table[table["percent"].notna()].assign(mean=lambda rows: rows["value"])
+    margins = _as_points(table[table["percent"].notna()], "value")
     medians = margins[margins["percent"] == 50]
     for quantity, name in ESTIMATES.items():
         points = medians[medians["quantity"] == quantity].set_index("subspace_name")
@@ -169,8 +169,9 @@ def _profiles(tables: Mapping[str, pd.DataFrame]) -> Iterator[Claim]:
 
 
 def _more_uniform(tables: Mapping[str, pd.DataFrame], figure: str, points: pd.DataFrame) -> Iterator[Claim]:
-    others = {DATA[name]: _medians(tables[name]) for name in ("fig02a", "fig02c") if name in tables}
-    if others:
+    beside = tuple(name for name in ("fig02a", "fig02c") if name in tables)
+    if beside:
+        others = {DATA[name]: _medians(tables[name]) for name in beside}
         ours = _range(points)
         theirs = {data: _range(each) for data, each in others.items()}
         yield Claim(
@@ -181,6 +182,7 @@ def _more_uniform(tables: Mapping[str, pd.DataFrame], figure: str, points: pd.Da
             published="more uniformly distributed",
             measured=f"the greatest is {ours:.2f} times the least; "
             + ", ".join(f"{data} {each:.2f} times" for data, each in theirs.items()),
+            beside=beside,
             **judged(*(ours < each for each in theirs.values()), on=[points, *others.values()]),
         )
 
@@ -236,6 +238,7 @@ def _flipped(tables: Mapping[str, pd.DataFrame]) -> Iterator[Claim]:
             figure=figure,
             published="the margin distribution should flip",
             measured=f"rank correlation {alike:+.2f}; {_ends(points)}, unflipped {_ends(standard)}",
+            beside=(of,),
             **judged(alike > ALIKE, on=[points, standard]),
         )
 
@@ -300,7 +303,7 @@ def _audited(figure: str, table: pd.DataFrame) -> Iterator[Claim]:
     """Section 2: costlier attacks, such as that of Carlini and Wagner, find what DeepFool finds."""
     for role, part in table.groupby("data_role", sort=False):
         found = {
-            quantity: _as_points(rows, "median") for quantity, rows in part.groupby("quantity", sort=False)
+            quantity: _by_subspace(rows, "median") for quantity, rows in part.groupby("quantity", sort=False)
         }
         for quantity in ("d2", "d2_refined"):
             points, attacked = found[quantity], found["minimum_norm"]
@@ -339,7 +342,7 @@ def _by_data(table: pd.DataFrame) -> Iterator[tuple[str, str, dict[str, pd.DataF
     """The role of the data, their title, and the medians of each network, as published."""
     rows = table[table["quantity"] == "d2"]
     for role, part in rows.groupby("data_role", sort=False):
-        networks = {name: _as_points(own, "median") for name, own in part.groupby("role", sort=False)}
+        networks = {name: _by_subspace(own, "median") for name, own in part.groupby("role", sort=False)}
         title = part["data"].iloc[0]
         yield role, "" if pd.isna(title) else title, networks
 
@@ -347,12 +350,16 @@ def _by_data(table: pd.DataFrame) -> Iterator[tuple[str, str, dict[str, pd.DataF
 def _medians(table: pd.DataFrame, quantity: str = "d2") -> pd.DataFrame:
     """The medians of Figure 2, by subspace."""
     rows = table[(table["drawn"] == "median") & (table["quantity"] == quantity)]
-    return _as_points(rows, "value")
+    return _by_subspace(rows, "value")
+
+
+def _by_subspace(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    return _as_points(rows, column).set_index(rows["subspace"].astype(int)).sort_index()
 
 
 def _as_points(rows: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Rows by subspace, as :func:`judged` takes them."""
-    return rows.assign(mean=rows[column]).set_index(rows["subspace"].astype(int)).sort_index()
+    """Rows of percentiles as :func:`judged` takes them; their tables count the images of one seed."""
+    return rows.assign(mean=rows[column], images=rows["images"] * rows["seeds"])
 
 
 def _role(figure: str) -> tuple[str, str]:

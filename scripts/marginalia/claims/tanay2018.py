@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 
 from marginalia.claims import NOT_TESTABLE, Claim, judged, lenet
+from marginalia.figures.svm_curves import PUBLISHED_IMAGES
 
 UPRIGHT = 0.01  # radians: a tilting angle that is none
 EXACT = 1e-4  # relative: of what is an equation
-PUBLISHED_IMAGES = 3000  # a class
+MOST_TEST_IMAGES = 20_000  # of two classes
 QUANTITIES = {
     "theta_rad": ("tilting angle", "rad"),
     "d_adv": ("adversarial distance", "pixel units"),
@@ -39,7 +40,8 @@ def _mirror_becomes_image(figure: str, table: pd.DataFrame) -> Iterator[Claim]:
     start, end = curve.iloc[0], curve.iloc[-1]
     yield Claim(
         claim=f"{figure}-limit",
-        statement="toy problem: as the boundary tilts, an image and its mirror image come together",
+        statement="arithmetic: as the boundary of the toy problem tilts, an image and its mirror image come "
+        "together",
         figure=figure,
         published="borderline cases at 0 and 90 degrees",
         measured=f"{start:.3g} apart at 0 degrees, {end:.2g} at 90",
@@ -73,7 +75,8 @@ def _limits(figure: str, table: pd.DataFrame) -> Iterator[Claim]:
         worst = max(at_end.values())
         yield Claim(
             claim=f"{figure}-{limit}",
-            statement=f"hinge and softplus loss tend to the {limit} limit where the norm of w is {word}",
+            statement=f"arithmetic: hinge and softplus loss tend to the {limit} limit where the norm of w is "
+            f"{word}",
             figure=figure,
             published="the same behaviour for extreme values",
             measured="greatest difference, relative to the norm: "
@@ -88,7 +91,8 @@ def _equation(figure: str, table: pd.DataFrame) -> Iterator[Claim]:
     off = ((rows["d_adv"] - rows["predicted"]).abs() / rows["half_centroid_distance"]).max()
     yield Claim(
         claim=f"{figure}-cosine",
-        statement="SVM: the adversarial distance is half the distance of the centroids times cos theta",
+        statement="arithmetic: the adversarial distance of an SVM is half the distance of the centroids "
+        "times cos theta",
         figure=figure,
         published="an equation, for balanced classes",
         measured=f"off by at most {off:.1e} of half the distance, over {len(rows)} classifiers",
@@ -148,10 +152,10 @@ def _regularization(figure: str, table: pd.DataFrame) -> Iterator[Claim]:
     )
     yield claim(
         "overfitted",
-        "with the least regularization the classifier is overfitted: the test error exceeds the training "
-        "error by more than at the level with the least test error",
+        "with the least regularization the classifier is overfitted: the test error exceeds that at the best "
+        "level by more than its standard error",
         "overfitted below the optimum",
-        each(lambda rows: _excess(rows).iloc[-1] > _excess(rows).loc[rows["err_test_percent"].idxmin()]),
+        each(lambda rows: _excess(rows["err_test_percent"]) > _standard_error(rows["err_test_percent"])),
     )
     if {HARD, EASY} <= curves.keys():
         hard, easy = (curves[pair]["d_adv_share"].iloc[-1] for pair in (HARD, EASY))
@@ -170,8 +174,26 @@ def _never(values: pd.Series, sign: int) -> bool:
     return bool((sign * values.diff().dropna() <= EXACT).all())
 
 
-def _excess(rows: pd.DataFrame) -> pd.Series:
-    return rows["err_test_percent"] - rows["err_train_percent"]
+def _excess(errors: pd.Series) -> float:
+    """By how much the last error, that with the least regularization, exceeds the least."""
+    return errors.iloc[-1] - errors.min()
+
+
+def _standard_error(errors: pd.Series) -> float:
+    """The binomial standard error of the last of some test errors, all in percent.
+
+    The tables do not tell how many test images there are: it is the least number of which all errors are
+    whole images. Infinite if that is above :data:`MOST_TEST_IMAGES`.
+    """
+    share = errors.unique() / 100
+    images = np.arange(1, MOST_TEST_IMAGES + 1)
+    wrong = np.outer(images, share)
+    whole = np.abs(wrong - np.rint(wrong)) < 0.01
+    images = images[(whole & ((np.rint(wrong) > 0) | (share == 0))).all(axis=1)]
+    if not len(images):
+        return float("inf")
+    last = errors.iloc[-1]
+    return np.sqrt(last * (100 - last) / images[0])
 
 
 def _published(figure: str, table: pd.DataFrame) -> Iterator[Claim]:

@@ -16,6 +16,7 @@ from matplotlib.colors import LogNorm, to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from marginalia import identity, plugins
 from marginalia.figures import panels, style
 from marginalia.measurements import provenance
 from marginalia.measurements.accuracy import accuracy_row
@@ -408,8 +409,16 @@ def _looks(models: Mapping[str, Models]) -> dict[str, style.Look]:
 
 
 def _architecture(margins: pd.DataFrame) -> str:
-    names = {part["architecture"]["name"] for part in provenance.parts([margins]) if "architecture" in part}
-    return ", ".join(sorted(names))
+    """Such as "resnet20 (width 8)": a name, and the settings that are not at their default."""
+    told = set()
+    for part in provenance.parts([margins]):
+        if "architecture" in part:
+            name, settings = part["architecture"]["name"], part["architecture"]["settings"]
+            known = name in plugins.names("models")
+            defaults = plugins.signature("models", name).defaults if known else {}
+            other = _settings(identity.chosen(identity.settled(settings, defaults)))
+            told.add(f"{name} ({other})" if other else name)
+    return ", ".join(sorted(told))
 
 
 def _frame(

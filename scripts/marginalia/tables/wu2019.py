@@ -13,8 +13,9 @@ steps as were configured ("ours"), and one by an attack that masked gradients do
 - ``history_KEY``: epoch, seed, split, error (in [0, 1]); or, of a model that was not trained here,
   ``predictions_KEY``: all test images, estimator ``predictions``.
 
-The table's numbers have the columns data, data_role, model, method, run, external, quantity, eps (missing
-where there is none), published, and
+The table's numbers have the columns data, data_role, model, method, run, external, epochs (for how many the
+network was trained, the epoch measured; missing where it was not trained here), quantity, eps (missing where
+there is none), published, and
 
 - ours, ours_standard_error, images, seeds, ours_seed_minimum, ours_seed_maximum,
 - audited, audited_standard_error, audited_images (for the average margin: those found),
@@ -59,6 +60,9 @@ METHODS = {
     "adversarial": "Adv",
     "mmr": "MMR",
 }
+# Of a training in full: the paper says 200 for Table 1 and nothing for Table 2; Deep Defense fine-tunes a
+# trained network, for as long as its authors' public code does, and MMR is trained for as long as in its own.
+EPOCHS = dict.fromkeys(METHODS.values(), 200) | {METHODS["deep_defense"]: 5, METHODS["mmr"]: 100}
 
 CLEAN, ROBUST, MARGIN = "clean_accuracy_percent", "robust_accuracy_percent", "average_margin"
 SIGNED, MASKED, NOT_FOUND = "average_signed_margin", "masked_percent", "not_found"
@@ -73,7 +77,7 @@ PUBLISHED_DECIMALS = 2
 LABELS = ["model", "method", "run"]
 ROLE = ["data_role", "model", "method", "external", "quantity", "eps"]  # what has one published number
 COLUMNS = [
-    *("data", "data_role", "model", "method", "run", "external", "quantity", "eps", "published"),
+    *("data", "data_role", "model", "method", "run", "external", "epochs", "quantity", "eps", "published"),
     *("ours", "ours_standard_error", "audited", "audited_standard_error", "images", "audited_images"),
     *("seeds", "ours_seed_minimum", "ours_seed_maximum", "capped", "chance_percent"),
     *("pgd_steps", "pgd_step_size"),
@@ -97,6 +101,10 @@ INTERVAL = (
     "bound with enough of them, with few it can lie above the truth. audited is the distance that the "
     "minimum-norm attack finds, an upper bound, averaged over the images for which it finds one."
 )
+SHORTER = {
+    "table01": "Networks were trained for fewer epochs than in the paper: ",
+    "table02": "Networks were trained for fewer epochs than in full, how many the paper does not say: ",
+}
 HINGE = (
     f"{METHODS['amr_public']}: AMR by a hinge on the logits, which the released network fits, in place of "
     "equation (15). The paper prints one row of AMR, and describes equation (15)."
@@ -127,7 +135,7 @@ def _table(name: str, rows: Sequence[dict], tables: Tables, margins: bool) -> Pa
     ]
     numbers = pd.DataFrame(ours).merge(published(name).assign(external=False), how="left", on=ROLE)
     numbers = numbers.reindex(columns=COLUMNS)
-    whole = ["images", "audited_images", "capped", "pgd_steps"]
+    whole = ["epochs", "images", "audited_images", "capped", "pgd_steps"]
     numbers = numbers.astype(dict.fromkeys(whole, "Int64"))
     blocks = [
         Block(f"{DATA[role]} in the paper; here: {', '.join(part['data'].unique())}", _cells(part))
@@ -139,7 +147,7 @@ def _table(name: str, rows: Sequence[dict], tables: Tables, margins: bool) -> Pa
     at_cap = capped_note(of_margins["capped"].sum(), of_margins["images"].sum(), cap(measured))
     hinge = [HINGE] if (numbers["method"] == METHODS["amr_public"]).any() else []
     notes = (PAPER, OURS.format(steps=_steps(numbers)), AUDITED, *([INTERVAL] if margins else []))
-    notes += (*hinge, *at_cap, *_not_found(numbers))
+    notes += (*hinge, *_shorter(name, numbers), *at_cap, *_not_found(numbers))
     return PaperTable(numbers, tuple(blocks), notes, made_from)
 
 
@@ -154,6 +162,7 @@ def _labels(entry: dict, tables: Tables) -> dict[str, object]:
     data = {"data": provenance.data([measured]), "data_role": entry["data"]}
     data["chance_percent"] = provenance.chance_percent(measured)
     data["pgd_steps"], data["pgd_step_size"] = robustness.pgd(measured)
+    data["epochs"] = pd.NA if f"predictions_{entry['key']}" in tables else measured["epoch"].max()
     return data | {"model": model, "method": method, "run": run, "external": external}
 
 
@@ -253,6 +262,17 @@ def _steps(numbers: pd.DataFrame) -> str:
     if len(set(told)) > 1:
         told = [f"{text} ({DATA[role]})" for text, role in zip(told, used["data_role"], strict=True)]
     return f", {', '.join(dict.fromkeys(told))}; in the paper {paper}"
+
+
+def _shorter(table: str, numbers: pd.DataFrame) -> list[str]:
+    """A note, if networks were trained for fewer epochs than :data:`EPOCHS`."""
+    trained = numbers.dropna(subset="epochs").drop_duplicates("run")
+    trained = trained.assign(full=trained["method"].map(EPOCHS))
+    told = []
+    for full, part in trained[trained["epochs"] < trained["full"]].groupby("full", sort=False):
+        ours = " to ".join(map(str, sorted({part["epochs"].min(), part["epochs"].max()})))
+        told.append(f"{ours} in place of {full} ({', '.join(part['method'].unique())})")
+    return [f"{SHORTER[table]}{', '.join(told)}."] if told else []
 
 
 def _not_found(numbers: pd.DataFrame) -> list[str]:
