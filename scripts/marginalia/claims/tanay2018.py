@@ -10,7 +10,6 @@ from marginalia.figures.svm_curves import PUBLISHED_IMAGES
 
 UPRIGHT = 0.01  # radians: a tilting angle that is none
 EXACT = 1e-4  # relative: of what is an equation
-MOST_TEST_IMAGES = 20_000  # of two classes
 QUANTITIES = {
     "theta_rad": ("tilting angle", "rad"),
     "d_adv": ("adversarial distance", "pixel units"),
@@ -155,7 +154,7 @@ def _regularization(figure: str, table: pd.DataFrame) -> Iterator[Claim]:
         "with the least regularization the classifier is overfitted: the test error exceeds that at the best "
         "level by more than its standard error",
         "overfitted below the optimum",
-        each(lambda rows: _excess(rows["err_test_percent"]) > _standard_error(rows["err_test_percent"])),
+        each(_is_overfitted),
     )
     if {HARD, EASY} <= curves.keys():
         hard, easy = (curves[pair]["d_adv_share"].iloc[-1] for pair in (HARD, EASY))
@@ -174,26 +173,11 @@ def _never(values: pd.Series, sign: int) -> bool:
     return bool((sign * values.diff().dropna() <= EXACT).all())
 
 
-def _excess(errors: pd.Series) -> float:
-    """By how much the last error, that with the least regularization, exceeds the least."""
-    return errors.iloc[-1] - errors.min()
-
-
-def _standard_error(errors: pd.Series) -> float:
-    """The binomial standard error of the last of some test errors, all in percent.
-
-    The tables do not tell how many test images there are: it is the least number of which all errors are
-    whole images. Infinite if that is above :data:`MOST_TEST_IMAGES`.
-    """
-    share = errors.unique() / 100
-    images = np.arange(1, MOST_TEST_IMAGES + 1)
-    wrong = np.outer(images, share)
-    whole = np.abs(wrong - np.rint(wrong)) < 0.01
-    images = images[(whole & ((np.rint(wrong) > 0) | (share == 0))).all(axis=1)]
-    if not len(images):
-        return float("inf")
-    last = errors.iloc[-1]
-    return np.sqrt(last * (100 - last) / images[0])
+def _is_overfitted(rows: pd.DataFrame) -> bool:
+    """Whether the last test error exceeds the least by more than its binomial standard error."""
+    errors, last = rows["err_test_percent"], rows.iloc[-1]
+    error = last["err_test_percent"]
+    return error - errors.min() > np.sqrt(error * (100 - error) / last["test_images"])
 
 
 def _published(figure: str, table: pd.DataFrame) -> Iterator[Claim]:

@@ -82,6 +82,7 @@ def pairs(levels: pd.DataFrame, drawn_pairs: Sequence[str]) -> Plot:
         "half_centroid_distance",
         "duality_gap",
         "images_a_class",
+        "test_images",
     ]
     return figure, table[columns]
 

@@ -6,8 +6,8 @@ no measurements. The others take tables of support vector machines (:mod:`margin
 pair of classes and level of regularization:
 
 - ``levels``: pair, log10_lambda, theta_rad (the tilting angle), offset, bias_distance, inverse_w_norm, d_adv
-  (the adversarial distance), half_centroid_distance, err_train_percent, err_test_percent, duality_gap,
-  on_margin, at_cost,
+  (the adversarial distance), half_centroid_distance, err_train_percent, err_test_percent, test_images,
+  duality_gap, on_margin, at_cost,
 - ``normals``: pair, log10_lambda, normal (the unit normal vector),
 - ``images``: the training images: image, label, class_name, pixels.
 

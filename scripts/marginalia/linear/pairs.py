@@ -69,8 +69,8 @@ def svm_tables(pair: Pair, log10_lambdas: Sequence[float]) -> dict[str, pd.DataF
         ``levels``, a row a level: pair, log10_lambda, theta_rad (the tilting angle), offset (the signed
         distance of the midpoint of the centroids from the boundary, as published), bias_distance (b / ||w||),
         inverse_w_norm, d_adv, half_centroid_distance (pixel units), err_train_percent, err_test_percent,
-        duality_gap (relative), on_margin and at_cost (training images whose multiplier is between 0 and C, or
-        C), found (how).
+        test_images (of both classes), duality_gap (relative), on_margin and at_cost (training images whose
+        multiplier is between 0 and C, or C), found (how).
         ``normals``, a row a level: pair, log10_lambda, normal ([D], float32, of norm 1).
         ``centroids``, a row a class: pair, class_name, label (-1 or +1), centroid ([D], float32).
     """
@@ -116,6 +116,7 @@ def _row(pair: Pair, centroids: tilting.Centroids, svm: SoftMargin) -> dict[str,
         "half_centroid_distance": centroids.distance / 2,
         "err_train_percent": 100 * tilting.indicator(train).mean(),
         "err_test_percent": 100 * tilting.indicator(test).mean(),
+        "test_images": len(test),
         "duality_gap": svm.gap,
         "on_margin": int(((svm.multipliers > 0) & (svm.multipliers < svm.cost)).sum()),
         "at_cost": int((svm.multipliers >= svm.cost).sum()),
