@@ -9,7 +9,7 @@ from torch import nn
 from marginalia.claims import lenet as claims
 from marginalia.dataset import Dataset, Split
 from marginalia.estimators import targeted, weights
-from marginalia.figures import lenet, lenet_margins
+from marginalia.figures import lenet, lenet_margins, subspaces
 from marginalia.models import Bytes, build
 
 SIDE, CLASSES = 6, 3
@@ -261,6 +261,29 @@ def test_figures_tell_what_they_plot(images, linear):
     nothing = examples("low", images, linear).assign(found=False)
     with pytest.raises(ValueError, match="none of 9 images"):
         lenet.prediction(nothing)
+
+
+def test_average_distances_that_are_refined_are_thin_lines():
+    low = distances("low", "d2", 1)
+    taken = {
+        "low_deepfool": low.assign(d2_refined=low["d2"] / 2),
+        "high_deepfool": distances("high", "d2", 2),
+        "low_attack": distances("low", "minimum_norm", 1),
+        "high_attack": distances("high", "minimum_norm", 2),
+        "low_subspaces": in_subspaces("low", 1, 1, 1),
+        "high_subspaces": in_subspaces("high", 1, 2, 3),
+    }
+    figure, table = lenet_margins.margins(**taken)
+    rows = table[table["quantity"] == "d2_refined"]
+    assert rows["network"].tolist() == ["low", "low"] and rows["epoch"].tolist() == [0, 5]
+    assert rows["mean"].tolist() == pytest.approx([0.55, 0.55]) and (rows["images"] == 30).all()
+    (line,) = (line for line in figure.axes[0].lines if line.get_linewidth() == subspaces.THIN)
+    np.testing.assert_allclose(line.get_xydata(), rows[["epoch", "mean"]])
+    assert "thin: refined to the crossing" in [text.get_text() for text in figure.legends[0].get_texts()]
+    _, others = lenet_margins.margins(**taken | {"low_deepfool": low})
+    pd.testing.assert_frame_equal(
+        table[table["quantity"] != "d2_refined"].reset_index(drop=True), others, check_like=True
+    )
 
 
 def test_examples_of_which_one_network_has_none_are_shown_as_not_found(images, linear):
