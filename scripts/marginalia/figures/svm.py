@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Arc, Patch
 
 from marginalia.figures import panels, style
+from marginalia.figures.pictures import picture, shape_of
 from marginalia.figures.tilting import BOUNDARY, CLASSES, IMAGE, OTHER
 from marginalia.linear import tilting
 from marginalia.measurements import provenance
@@ -335,7 +336,7 @@ def mirrors(
     Raises:
         ValueError: the images have neither one nor three channels.
     """
-    shape = _shape(images)
+    shape = shape_of(images)
     found = list(_pairs(drawn_pairs, images))
     columns = 2 * (len(drawn_levels) + 1)
     rows = 2 * -(-len(found) // 2)
@@ -353,7 +354,7 @@ def mirrors(
                     image = tilting.mirror_image(original, svm.normal, svm.offset)
                     stages.append((level, image, np.linalg.norm(image - original)))
                 for panel, (level, image, distance) in zip(block[place], stages, strict=False):
-                    _picture(panel, image, shape)
+                    picture(panel, image, shape)
                     if place == 0:
                         title = (
                             classes.names[0] + " and " + classes.names[1] if level is None else f"{level:g}"
@@ -476,13 +477,6 @@ def _bars(axes: Axes, bins: pd.DataFrame, look: style.Look) -> None:
     axes.stairs(bins["share_percent"], edges, color=look.colour, linewidth=1)
 
 
-def _picture(axes: Axes, pixels: np.ndarray, shape: Sequence[int]) -> None:
-    image = pixels.reshape(shape).transpose(1, 2, 0).clip(0, 1)
-    axes.imshow(
-        image if shape[0] == 3 else image[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest"
-    )
-
-
 def _grid(pairs: Sequence[str], drawn_levels: Sequence[float], height: float) -> tuple[Figure, np.ndarray]:
     figure, axes = style.panels(len(pairs), len(drawn_levels), height=len(pairs) * height + 0.3)
     figure.set_figwidth(style.WIDTH)
@@ -536,13 +530,6 @@ def _class_entries(classes: _Classes | None, points: bool = False) -> list[Line2
         Patch(facecolor=look.colour, alpha=0.35, label=name)
         for look, name in zip(CLASSES.values(), names, strict=True)
     ]
-
-
-def _shape(images: pd.DataFrame) -> Sequence[int]:
-    shape = provenance.parts([images])[0]["data"]["shape"]
-    if shape[0] not in (1, 3):
-        raise ValueError(f"images of {shape[0]} channels cannot be drawn")
-    return shape
 
 
 def images_a_class(levels: pd.DataFrame) -> int:
