@@ -127,11 +127,14 @@ def adversarial(low: pd.DataFrame, high: pd.DataFrame, decay: Decay = None) -> P
 
     Returns:
         The figure, and a table: drawn ("image" or "mean"), network, image, class_name, target_name, picture
-        (original, adversarial), distance, temperature, found, images, standard_error, pixels. The mean is
-        over all images of the seed that have an example.
+        (original, adversarial), distance, temperature, found, images, not_found, standard_error, pixels. The
+        mean is over the images of the seed that have an example for both networks; not_found counts those
+        without one for this network.
     """
     tables = {network: _last(table) for network, table in zip(NETWORKS, (low, high), strict=True)}
     chosen = _one_a_class(*tables.values())
+    shape = pictures.shape_of(low)
+    both = tables["low"].index[tables["low"]["found"] & tables["high"]["found"]]
     drawn = []
     with style.theme():
         names = ["OI", "AE", "Pert.", "AE", "Pert."]
@@ -140,7 +143,6 @@ def adversarial(low: pd.DataFrame, high: pd.DataFrame, decay: Decay = None) -> P
         for number, image in enumerate(chosen):
             column = axes[:, number]
             rows = {network: table.loc[image] for network, table in tables.items()}
-            shape = pictures.shape_of(low)
             pictures.picture(column[0], rows["low"]["original"], shape)
             column[0].set_title(
                 f"{rows['low']['class_name']} \N{RIGHTWARDS ARROW} {rows['low']['target_name']}", loc="center"
@@ -156,21 +158,23 @@ def adversarial(low: pd.DataFrame, high: pd.DataFrame, decay: Decay = None) -> P
             panel.set_ylabel(f"{name}\n{network}".strip(), rotation=0, ha="right", va="center", labelpad=6)
         entries = []
         for network, table in tables.items():
-            distance = table.loc[table["found"], "distance"].astype(float)
+            distance, missing = table.loc[both, "distance"].astype(float), int((~table["found"]).sum())
             mean, error = distance.mean(), distance.sem(ddof=0)
+            temperature = table["temperature"].iloc[0]
             drawn.append(
                 {"drawn": "mean", "network": network, "distance": mean, "standard_error": error}
-                | {"images": len(distance), "temperature": table["temperature"].iloc[0]}
+                | {"images": len(both), "not_found": missing, "temperature": temperature}
             )
-            entries.append(
-                _said(
-                    f"{named(network, decay)}: norm on average {mean:.2f} \N{PLUS-MINUS SIGN} {error:.2f}, "
-                    f"temperature {table['temperature'].iloc[0]:.2f}",
-                )
-            )
+            average = f"norm on average {mean:.2f} \N{PLUS-MINUS SIGN} {error:.2f}, " if len(both) else ""
+            lost = f", {missing} of {len(table)} not found" if missing else ""
+            entries.append(_said(f"{named(network, decay)}: {average}temperature {temperature:.2f}{lost}"))
         counted = f"{len(tables['low'])} images"
-        panels.frame(figure, "LeNet: adversarial examples of the next digit", [low, high], entries, counted)
-    return figure, pd.DataFrame(drawn).astype({"image": "Int64", "images": "Int64"})
+        if len(both) < len(tables["low"]):
+            counted += f", averages over the {len(both)} with an example for both networks"
+        subject = "LeNet: adversarial examples of the next digit"
+        panels.frame(figure, subject, list(tables.values()), entries, counted)
+    whole = dict.fromkeys(["image", "images", "not_found"], "Int64")
+    return figure, pd.DataFrame(drawn).astype(whole)
 
 
 def prediction(examples: pd.DataFrame) -> Plot:
@@ -230,7 +234,7 @@ def prediction(examples: pd.DataFrame) -> Plot:
             for picture in ("original", "adversarial")
         ]
         said = _said(f"the smallest perturbation of {len(usable)} images, and the most likely classes")
-        panels.frame(figure, "A small perturbation changes what a network sees", [examples], [said], "")
+        panels.frame(figure, "A small perturbation changes what a network sees", [table], [said], "")
     columns = ["drawn", "picture", "image", "class_name", "score", "distance", "pixels"]
     return figure, pd.DataFrame(drawn)[columns]
 
@@ -246,9 +250,14 @@ def _said(words: str) -> Line2D:
 
 
 def _last(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the last epoch and first seed, by the number of the image."""
+    """The rows of the last epoch and first seed, by the number of the image; their provenance is its own."""
     at = table[table["epoch"] == table["epoch"].max()]
-    return at[at["seed"] == at["seed"].min()].set_index("image")
+    seed = at["seed"].min()
+    shown = at[at["seed"] == seed].set_index("image")
+    shown.attrs[provenance.KEY] = [
+        part for part in provenance.parts([table]) if part.get("seed", seed) == seed
+    ]
+    return shown
 
 
 def _one_a_class(low: pd.DataFrame, high: pd.DataFrame) -> list[int]:
