@@ -18,6 +18,7 @@ from marginalia.figures import panels, style
 from marginalia.figures.pictures import picture, shape_of
 from marginalia.figures.tilting import BOUNDARY, CLASSES, IMAGE, OTHER
 from marginalia.linear import tilting
+from marginalia.linear.points import flat_pixels
 from marginalia.measurements import provenance
 from marginalia.measurements.provenance import thousands
 
@@ -51,11 +52,11 @@ class _Classes:
 
     @cached_property
     def representatives(self) -> np.ndarray:
-        """The image of each class that is most like its centroid, by the angle between them: [2, D]."""
+        """The image of each class that is most like its centroid: [2, D]."""
         found = []
         for side, centroid in ((-1, self.centroids.first), (1, self.centroids.second)):
             images = self.points[self.labels == side]
-            found.append(images[(images @ centroid / np.linalg.norm(images, axis=1)).argmax()])
+            found.append(images[most_like(images, centroid)])
         return np.stack(found)
 
     @property
@@ -81,6 +82,15 @@ class _Classifier:
     def distances(self, classes: _Classes) -> np.ndarray:
         """y d(x) of all images."""
         return classes.labels * tilting.signed_distance(classes.points, self.normal, self.offset)
+
+
+def most_like(images: np.ndarray, centroid: np.ndarray) -> int:
+    """The index of the image, of [N, D], that is most like a centroid [D]: the angle between them is least.
+
+    The paper says only that it shows "representative images".
+    """
+    norms = np.linalg.norm(images, axis=1)
+    return int((images @ centroid / np.where(norms > 0, norms, 1)).argmax())
 
 
 def risk_distributions(
@@ -379,9 +389,8 @@ def _pairs(drawn_pairs: Sequence[str], images: pd.DataFrame) -> Iterator[_Classe
     """The images of each pair."""
     for pair in drawn_pairs:
         rows = [images[images["label"] == int(label)] for label in pair.split("-")]
-        points = np.stack(list(pd.concat(rows)["pixels"]))
-        scale = 255 if np.issubdtype(points.dtype, np.integer) else 1
-        yield _Classes(pair, points / scale, np.repeat([-1, 1], list(map(len, rows))))
+        points = flat_pixels(np.stack(list(pd.concat(rows)["pixels"])))
+        yield _Classes(pair, points, np.repeat([-1, 1], list(map(len, rows))))
 
 
 def _classifier(levels: pd.DataFrame, normals: pd.DataFrame, pair: str, level: float) -> _Classifier:
