@@ -45,6 +45,28 @@ class Reader:
             self.page.keyboard.press(key)
         self.settle()
 
+    def drag(self, slider: str, pixels: float) -> None:
+        """Move the handle of a slider sideways with the mouse."""
+        x, y = self._handle(slider)
+        self.page.mouse.move(x, y)
+        self.page.mouse.down()
+        self.page.mouse.move(x + pixels, y, steps=5)
+        self.page.mouse.up()
+        self.settle()
+
+    def tap(self, slider: str, pixels: float) -> None:
+        """Touch a slider beside its handle, which goes there."""
+        x, y = self._handle(slider)
+        self.page.touchscreen.tap(x + pixels, y)
+        self.settle()
+
+    def _handle(self, slider: str) -> tuple[float, float]:
+        """The middle of the handle of a slider whose name starts so, in the window."""
+        handle = self.page.locator(f'.noUi-handle[aria-label^="{slider}"]')
+        handle.scroll_into_view_if_needed()
+        box = handle.bounding_box()
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
     def text(self, name: str) -> str:
         return self.page.text_content(f"#{name}")
 

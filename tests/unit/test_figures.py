@@ -185,6 +185,7 @@ def test_what_counts_as_a_distance():
     assert distances(pd.DataFrame(columns=columns)) == found
     columns = ["minimum_norm", "lipschitz", "certified", "certified_steps", "norm"]
     assert distances(pd.DataFrame(columns=columns)) == columns[:3]
+    assert distances(pd.DataFrame(columns=["subspace", "d2", "d2_refined", "minimum_norm"])) == []
 
 
 def test_the_cap_is_the_greatest_distance_that_reaches_one():
@@ -195,6 +196,7 @@ def test_the_cap_is_the_greatest_distance_that_reaches_one():
     assert cap([one, measurements((9, 4.0, 1.0, True)), one[["image", "d2"]]]) == 4.0
     assert cap([one]) == 3.0
     assert cap([measurements((9, 7.0, 1.0, False)), one[["image", "d2"]]]) is None
+    assert cap([one.assign(subspace=0)]) == 3.0
 
 
 def test_a_history_is_averaged_over_seeds_training_first():
@@ -592,6 +594,18 @@ def test_an_external_checkpoint_is_points_with_the_error_of_its_images():
 def test_a_measurement_without_distances_shows_the_error():
     figure, table = models.run(measured((0,))[["image", "split", "correct", "epoch", "seed"]])
     assert len(draw(figure).axes) == 1 and set(table["quantity"]) == {"error_percent"}
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_measurement_in_subspaces_has_no_distance_to_the_boundary():
+    whole = measured((0,))
+    inside = pd.concat([whole.assign(subspace=place) for place in range(3)], ignore_index=True)
+    figure, table = models.run(inside, trained())
+    assert len(draw(figure).axes) == 1 and set(table["quantity"]) == {"error_percent"}
+    _, table = models.run(inside)
+    _, expected = models.run(whole[["image", "split", "correct", "epoch", "seed"]])
+    shown = ["quantity", "mean", "standard_error", "images"]
+    pd.testing.assert_frame_equal(table[shown], expected[shown])
 
 
 # Files

@@ -199,6 +199,9 @@ def test_profiles_have_a_panel_for_each_kind_of_data(tmp_path):
     marks = numbers.groupby("data_role")["mark"]
     assert marks.min()["mnist"] == marks.max()["mnist"] == 2 and marks.count()["cifar"] == 0
     assert (numbers["lower_quartile"] <= numbers["median"]).all()
+    assert "norm of the training perturbations" in texts(figure)
+    figure, numbers = ortiz2020.fig_ext_adv({}, **models)
+    assert numbers["mark"].isna().all() and "norm of the training perturbations" not in texts(figure)
 
 
 def test_what_a_low_pass_removes_is_marked(tmp_path):
@@ -207,6 +210,7 @@ def test_what_a_low_pass_removes_is_marked(tmp_path):
     numbers = drawn(plot, tmp_path)
     assert numbers[numbers["removed"]]["subspace"].unique().tolist() == [3, 4]
     assert 2.5 in [line.get_xdata()[0] for line in figure.axes[0].lines if len(line.get_xdata()) == 2]
+    assert "right of it: all frequencies removed" in texts(figure)
 
 
 @pytest.mark.parametrize(

@@ -166,6 +166,11 @@ def test_the_mirror_images_are_those_of_the_image(measured):
         )
 
 
+def test_the_image_that_is_most_like_a_centroid_is_at_the_least_angle_to_it():
+    centroid = np.array([1.0, 1.0])
+    assert svm.most_like(np.array([[0, 0], [1, 0.9], [5, 5.1], [1.2, 0.9]]), centroid) == 2
+
+
 def test_images_of_two_channels_cannot_be_drawn(measured):
     images = measured["images"].copy()
     images.attrs["provenance"] = [origin(shape=(2, 4, 2))]

@@ -9,7 +9,7 @@ from torch import nn
 from marginalia.claims import lenet as claims
 from marginalia.dataset import Dataset, Split
 from marginalia.estimators import targeted, weights
-from marginalia.figures import lenet, lenet_margins
+from marginalia.figures import lenet, lenet_margins, style, subspaces
 from marginalia.models import Bytes, build
 
 SIDE, CLASSES = 6, 3
@@ -242,6 +242,7 @@ def test_figures_tell_what_they_plot(images, linear):
     mean = plots["lenet_adversarial"].query("drawn == 'mean'").set_index("network")
     expected = examples("low", images, linear)["distance"]
     assert mean.loc["low", "distance"] == pytest.approx(expected.mean()) and mean.loc["low", "images"] == 9
+    assert (mean["not_found"] == 0).all()
 
     distance = plots["lenet_margins"].set_index(["quantity", "network", "epoch"])
     margins = distance["mean"]
@@ -263,18 +264,70 @@ def test_figures_tell_what_they_plot(images, linear):
         lenet.prediction(nothing)
 
 
-def test_examples_of_which_one_network_has_none_are_shown_as_not_found(images, linear):
-    high = examples("high", images, linear)
+def test_average_distances_that_are_refined_are_thin_lines():
+    low = distances("low", "d2", 1)
+    taken = {
+        "low_deepfool": low.assign(d2_refined=low["d2"] / 2),
+        "high_deepfool": distances("high", "d2", 2),
+        "low_attack": distances("low", "minimum_norm", 1),
+        "high_attack": distances("high", "minimum_norm", 2),
+        "low_subspaces": in_subspaces("low", 1, 1, 1),
+        "high_subspaces": in_subspaces("high", 1, 2, 3),
+    }
+    figure, table = lenet_margins.margins(**taken)
+    rows = table[table["quantity"] == "d2_refined"]
+    assert rows["network"].tolist() == ["low", "low"] and rows["epoch"].tolist() == [0, 5]
+    assert rows["mean"].tolist() == pytest.approx([0.55, 0.55]) and (rows["images"] == 30).all()
+    (line,) = (line for line in figure.axes[0].lines if line.get_linewidth() == subspaces.THIN)
+    np.testing.assert_allclose(line.get_xydata(), rows[["epoch", "mean"]])
+    assert "thin: refined to the crossing" in [text.get_text() for text in figure.legends[0].get_texts()]
+    _, others = lenet_margins.margins(**taken | {"low_deepfool": low})
+    pd.testing.assert_frame_equal(
+        table[table["quantity"] != "d2_refined"].reset_index(drop=True), others, check_like=True
+    )
+
+
+def test_examples_of_which_one_network_has_none_are_counted_and_in_no_average(images, linear):
+    low, high = examples("low", images, linear), examples("high", images, linear)
+    low.loc[low["image"] == 100, ["found", "distance"]] = [False, np.nan]
     high.loc[high["label"] == 1, ["found", "distance"]] = [False, np.nan]
-    figure, table = lenet.adversarial(examples("low", images, linear), high, {"low": 1e-4, "high": 0.1})
+    figure, table = lenet.adversarial(low, high, {"low": 1e-4, "high": 0.1})
     (legend,) = figure.legends
     words = [text.get_text() for text in legend.get_texts()]
-    assert words[0].startswith("low weight decay, 0.0001: norm") and words[1].startswith(
-        "high weight decay, 0.1"
-    )
+    assert words[0].startswith("low weight decay, 0.0001: norm on average")
+    assert words[1].startswith("high weight decay, 0.1: norm on average")
+    assert words[0].endswith("1 of 9 not found") and words[1].endswith("3 of 9 not found")
     assert "not found" in [axes.get_xlabel() for axes in figure.axes]
+    assert "9 images, averages over the 5 with an example for both networks" in style.footer_of(figure)
     mean = table[table["drawn"] == "mean"].set_index("network")
-    assert mean.loc["high", "images"] == 6
+    assert mean["images"].tolist() == [5, 5] and mean["not_found"].tolist() == [1, 3]
+    both = low["found"] & high["found"]
+    assert mean.loc["low", "distance"] == pytest.approx(low.loc[both, "distance"].mean())
+    assert mean.loc["low", "standard_error"] == pytest.approx(low.loc[both, "distance"].sem(ddof=0))
+
+    high = high.assign(found=False, distance=np.nan)
+    figure, table = lenet.adversarial(low, high)
+    words = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert words[1].startswith("high weight decay: temperature") and words[1].endswith("9 of 9 not found")
+    assert table.loc[table["drawn"] == "mean", "images"].tolist() == [0, 0]
+
+
+def test_what_is_said_of_the_making_is_that_of_the_seed_which_is_shown(images, linear):
+    def seeds(run):
+        first = examples(run, images, linear)
+        table = pd.concat([first, first.assign(seed=1, distance=99.0)], ignore_index=True)
+        later = {"seed": 1, "device": "another machine", "outdated": True}
+        table.attrs["provenance"] = [*origin(run), origin(run)[0] | later]
+        return table
+
+    for figure, table in (
+        lenet.adversarial(seeds("low"), seeds("high")),
+        lenet.prediction(seeds("low")),
+    ):
+        told = style.footer_of(figure)
+        assert "1 seed" in told and "run low" in told
+        assert "another machine" not in told and "older code" not in told
+        assert table["distance"].max() < 99
 
 
 @pytest.mark.parametrize("better", [True, False])

@@ -522,6 +522,25 @@ def test_all_models_are_rows_of_every_form(all_models):
     assert "run run_a" not in all_models.provenance
 
 
+def test_margins_in_subspaces_are_in_no_column():
+    """They have more rows than the measurement of whole images, and not its error."""
+    whole = attacked(epoch=0).rename(columns={"minimum_norm": "d2"})
+    inside = pd.concat([whole[whole["correct"]].assign(subspace=place) for place in range(3)])
+    tables = {
+        "margins_theirs_ortiz": with_origin(inside, "theirs", estimator="subspace_margins"),
+        "margins_theirs_deepfool": with_origin(whole, "theirs", estimator="deepfool"),
+    }
+    row = {"run": "theirs", "architecture": "mnist_mlp", "method": None}
+    numbers = models.models([row], **tables).numbers
+    assert set(zip(numbers["measurement"], numbers["quantity"], strict=True)) == {
+        ("deepfool", "error_percent"),
+        ("deepfool", "d2"),
+    }
+    del tables["margins_theirs_deepfool"]
+    (error,) = models.models([row], **tables).numbers.to_dict("records")
+    assert (error["quantity"], error["mean"], error["images"]) == ("error_percent", 0, 5)
+
+
 # Forms
 
 

@@ -1,5 +1,7 @@
 """Training protocols beside Table 1 of ortiz2020: the factor, the order, what has not learned."""
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 from test_tables_ortiz2020 import PRINTED, SUBSPACES, history
@@ -37,18 +39,27 @@ def margins(run, times):
     return table
 
 
+NETWORKS = {"off": ([2, 0.5, 2, 0.5], 0.0), "right": (1, 0.005), "guessing": (1, 0.5)}
+
+
+def table_of(names):
+    """Networks, by name: one off by 2, one as published, one that guesses."""
+    tables = {}
+    for name in names:
+        times, error = NETWORKS[name]
+        tables[f"margins_{name}"] = margins(f"t1_{name}", times)
+        tables[f"history_{name}"] = history((0.5, error), seeds=(0,))
+    return ortiz2020.table_ext_protocols({name: f"told of {name}" for name in names}, **tables)
+
+
 @pytest.fixture
 def made():
-    """Three networks: one off by 2, one as published, one that guesses."""
-    tables, learned = {}, {"off": 0.0, "right": 0.005, "guessing": 0.5}
-    for name, times in (("off", [2, 0.5, 2, 0.5]), ("right", 1), ("guessing", 1)):
-        tables[f"margins_{name}"] = margins(f"t1_{name}", times)
-        tables[f"history_{name}"] = history((0.5, learned[name]), seeds=(0,))
-    return ortiz2020.table_ext_protocols({name: f"told of {name}" for name in learned}, **tables)
+    return table_of(NETWORKS)
 
 
-def test_the_nearest_comes_first_and_what_has_not_learned_last(made):
-    numbers = made.numbers.drop_duplicates("run")
+@pytest.mark.parametrize("names", list(permutations(NETWORKS)), ids=" ".join)
+def test_the_nearest_comes_first_and_what_has_not_learned_last(names):
+    numbers = table_of(names).numbers.drop_duplicates("run")
     assert list(numbers["protocol"]) == ["told of right", "told of off", "told of guessing"]
     assert numbers["factor"].tolist()[:2] == [pytest.approx(1, abs=1e-6), pytest.approx(2, abs=1e-6)]
     assert np.isnan(numbers["factor"].iloc[2])

@@ -15,15 +15,13 @@ def unit(size: int = 20) -> np.ndarray:
 
 
 @pytest.mark.parametrize("loss", ["hinge", "softplus"])
-def test_a_loss_tends_to_the_error_distance_as_the_norm_grows(loss):
+def test_a_loss_tends_to_the_steep_limit_as_the_norm_grows(loss):
     def off(norm):
         value = tilting.scaled(tilting.LOSSES[loss], norm)(DISTANCES)
         return np.abs(value - tilting.steep_limit(norm, DISTANCES)).max() / norm
 
     assert off(1e4) < 2e-4
     assert off(1e4) < off(1e2) / 50
-    value = tilting.scaled(tilting.LOSSES[loss], 1e6)(DISTANCES).mean() / 1e6
-    assert value == pytest.approx(tilting.error_distance(DISTANCES), rel=1e-5)
 
 
 @pytest.mark.parametrize(("loss", "alpha", "beta"), [("hinge", 1, 1), ("softplus", np.log(2), 0.5)])

@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from marginalia.figures import panels, style
+from marginalia.figures import panels, pictures, style
 from marginalia.measurements import provenance
 from marginalia.measurements.statistics import SUMMARY, summarize_errors
 
@@ -127,11 +127,14 @@ def adversarial(low: pd.DataFrame, high: pd.DataFrame, decay: Decay = None) -> P
 
     Returns:
         The figure, and a table: drawn ("image" or "mean"), network, image, class_name, target_name, picture
-        (original, adversarial), distance, temperature, found, images, standard_error, pixels. The mean is
-        over all images of the seed that have an example.
+        (original, adversarial), distance, temperature, found, images, not_found, standard_error, pixels. The
+        mean is over the images of the seed that have an example for both networks; not_found counts those
+        without one for this network.
     """
     tables = {network: _last(table) for network, table in zip(NETWORKS, (low, high), strict=True)}
     chosen = _one_a_class(*tables.values())
+    shape = pictures.shape_of(low)
+    both = tables["low"].index[tables["low"]["found"] & tables["high"]["found"]]
     drawn = []
     with style.theme():
         names = ["OI", "AE", "Pert.", "AE", "Pert."]
@@ -140,15 +143,14 @@ def adversarial(low: pd.DataFrame, high: pd.DataFrame, decay: Decay = None) -> P
         for number, image in enumerate(chosen):
             column = axes[:, number]
             rows = {network: table.loc[image] for network, table in tables.items()}
-            shape = _shape(low, len(rows["low"]["original"]))
-            _picture(column[0], rows["low"]["original"], shape)
+            pictures.picture(column[0], rows["low"]["original"], shape)
             column[0].set_title(
                 f"{rows['low']['class_name']} \N{RIGHTWARDS ARROW} {rows['low']['target_name']}", loc="center"
             )
             for place, (network, row) in zip((1, 3), rows.items(), strict=True):
                 change = np.asarray(row["adversarial"]) - np.asarray(row["original"])
-                _picture(column[place], row["adversarial"], shape)
-                _picture(column[place + 1], 0.5 + 0.5 * change, shape)
+                pictures.picture(column[place], row["adversarial"], shape)
+                pictures.picture(column[place + 1], 0.5 + 0.5 * change, shape)
                 norm = f"{row['distance']:.2f}" if row["found"] else "not found"
                 column[place + 1].set_xlabel(norm, labelpad=2)
                 drawn += [_image_row(network, image, row, picture) for picture in ("original", "adversarial")]
@@ -156,21 +158,23 @@ def adversarial(low: pd.DataFrame, high: pd.DataFrame, decay: Decay = None) -> P
             panel.set_ylabel(f"{name}\n{network}".strip(), rotation=0, ha="right", va="center", labelpad=6)
         entries = []
         for network, table in tables.items():
-            distance = table.loc[table["found"], "distance"].astype(float)
+            distance, missing = table.loc[both, "distance"].astype(float), int((~table["found"]).sum())
             mean, error = distance.mean(), distance.sem(ddof=0)
+            temperature = table["temperature"].iloc[0]
             drawn.append(
                 {"drawn": "mean", "network": network, "distance": mean, "standard_error": error}
-                | {"images": len(distance), "temperature": table["temperature"].iloc[0]}
+                | {"images": len(both), "not_found": missing, "temperature": temperature}
             )
-            entries.append(
-                _said(
-                    f"{named(network, decay)}: norm on average {mean:.2f} \N{PLUS-MINUS SIGN} {error:.2f}, "
-                    f"temperature {table['temperature'].iloc[0]:.2f}",
-                )
-            )
+            average = f"norm on average {mean:.2f} \N{PLUS-MINUS SIGN} {error:.2f}, " if len(both) else ""
+            lost = f", {missing} of {len(table)} not found" if missing else ""
+            entries.append(_said(f"{named(network, decay)}: {average}temperature {temperature:.2f}{lost}"))
         counted = f"{len(tables['low'])} images"
-        panels.frame(figure, "LeNet: adversarial examples of the next digit", [low, high], entries, counted)
-    return figure, pd.DataFrame(drawn).astype({"image": "Int64", "images": "Int64"})
+        if len(both) < len(tables["low"]):
+            counted += f", averages over the {len(both)} with an example for both networks"
+        subject = "LeNet: adversarial examples of the next digit"
+        panels.frame(figure, subject, list(tables.values()), entries, counted)
+    whole = dict.fromkeys(["image", "images", "not_found"], "Int64")
+    return figure, pd.DataFrame(drawn).astype(whole)
 
 
 def prediction(examples: pd.DataFrame) -> Plot:
@@ -195,16 +199,16 @@ def prediction(examples: pd.DataFrame) -> Plot:
     surest = usable["scores_before"].map(lambda scores: scores[0])
     usable = usable[surest >= surest.median()]
     row = usable.loc[usable["distance"].idxmin()]
-    shape = _shape(examples, len(row["original"]))
+    shape = pictures.shape_of(examples)
     change = np.asarray(row["adversarial"]) - np.asarray(row["original"])
     largest = np.abs(change).max()
     drawn = []
     with style.theme():
         figure, axes = style.panels(1, 5, height=1.6, width_ratios=[1.2, 1.1, 1.2, 1.2, 1.1])
         titles = ("image", "perturbation", "image and perturbation")
-        pictures = (row["original"], 0.5 + 0.5 * change / largest, row["adversarial"])
-        for panel, title, pixels in zip(axes[0, [0, 2, 3]], titles, pictures, strict=True):
-            _picture(panel, pixels, shape)
+        shown = (row["original"], 0.5 + 0.5 * change / largest, row["adversarial"])
+        for panel, title, pixels in zip(axes[0, [0, 2, 3]], titles, shown, strict=True):
+            pictures.picture(panel, pixels, shape)
             panel.set_title(title, loc="center")
         axes[0, 2].set_xlabel(f"norm {row['distance']:.2f}, \N{MULTIPLICATION SIGN}{1 / largest:.0f}")
         for panel, when, picture in zip(
@@ -230,9 +234,9 @@ def prediction(examples: pd.DataFrame) -> Plot:
             for picture in ("original", "adversarial")
         ]
         said = _said(f"the smallest perturbation of {len(usable)} images, and the most likely classes")
-        panels.frame(figure, "A small perturbation changes what a network sees", [examples], [said], "")
-    shown = ["drawn", "picture", "image", "class_name", "score", "distance", "pixels"]
-    return figure, pd.DataFrame(drawn)[shown]
+        panels.frame(figure, "A small perturbation changes what a network sees", [table], [said], "")
+    columns = ["drawn", "picture", "image", "class_name", "score", "distance", "pixels"]
+    return figure, pd.DataFrame(drawn)[columns]
 
 
 def named(network: str, decay: Decay) -> str:
@@ -246,9 +250,14 @@ def _said(words: str) -> Line2D:
 
 
 def _last(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the last epoch and first seed, by the number of the image."""
+    """The rows of the last epoch and first seed, by the number of the image; their provenance is its own."""
     at = table[table["epoch"] == table["epoch"].max()]
-    return at[at["seed"] == at["seed"].min()].set_index("image")
+    seed = at["seed"].min()
+    shown = at[at["seed"] == seed].set_index("image")
+    shown.attrs[provenance.KEY] = [
+        part for part in provenance.parts([table]) if part.get("seed", seed) == seed
+    ]
+    return shown
 
 
 def _one_a_class(low: pd.DataFrame, high: pd.DataFrame) -> list[int]:
@@ -266,19 +275,6 @@ def _image_row(network: str, image: int, row: pd.Series, picture: str) -> dict[s
     return {"drawn": "image", "network": network, "image": image, "picture": picture, "pixels": pixels} | told
 
 
-def _shape(table: pd.DataFrame, pixels: int) -> Sequence[int]:
-    shapes = [part["data"]["shape"] for part in provenance.parts([table]) if "data" in part]
-    return shapes[0] if shapes else (1, isqrt(pixels), isqrt(pixels))
-
-
-def _picture(axes: Axes, pixels: Sequence[float], shape: Sequence[int]) -> None:
-    image = np.asarray(pixels, float).reshape(shape).transpose(1, 2, 0).clip(0, 1)
-    axes.imshow(
-        image if shape[0] == 3 else image[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest"
-    )
-    _bare(axes)
-
-
 def _tiles(axes: Axes, filters: list[Sequence[float]]) -> None:
     """Filters side by side in rows, with white between them."""
     stacked = np.stack([np.asarray(each, float) for each in filters])
@@ -290,11 +286,4 @@ def _tiles(axes: Axes, filters: list[Sequence[float]]) -> None:
         top, left = (part * (side + 1) for part in divmod(number, columns))
         canvas[top : top + side, left : left + side] = each.reshape(side, side)
     axes.imshow(canvas, cmap="gray", vmin=-limit, vmax=limit, interpolation="nearest")
-    _bare(axes)
-
-
-def _bare(axes: Axes) -> None:
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.grid(False)
-    axes.spines[:].set_visible(False)
+    pictures.bare(axes)

@@ -2,8 +2,8 @@
 weight decay, and in which frequencies.
 
 Tables are measurements of the test images at several epochs, ``low`` and ``high`` of the two networks, in
-pixel units: of deepfool (d2), of minimum_norm (minimum_norm), and of subspace_margins in subspaces of the DCT
-(subspace, subspace_name, dimension, d2, d2_refined).
+pixel units: of deepfool (d2, and d2_refined where it refines), of minimum_norm (minimum_norm), and of
+subspace_margins in subspaces of the DCT (subspace, subspace_name, dimension, d2, d2_refined).
 """
 
 import pandas as pd
@@ -31,11 +31,11 @@ def margins(
 ) -> Plot:
     """Above, average distances over epochs by two methods; below, medians along frequencies.
 
-    The map has a column for each epoch: the median refined distance with high weight decay, divided by that
-    with low.
+    Thin lines are distances by DeepFool, refined to the crossing. The map has a column for each epoch: the
+    median refined distance with high weight decay, divided by that with low.
 
     Returns:
-        The figure, and a table: network, run, epoch, quantity (d2, minimum_norm; d2_subspace,
+        The figure, and a table: network, run, epoch, quantity (d2, d2_refined, minimum_norm; d2_subspace,
         d2_subspace_refined), the columns of :func:`marginalia.measurements.statistics.summarize` (of whole
         distances), subspace, subspace_name, dimension, median, lower_quartile, upper_quartile (of those in
         subspaces), and those of :func:`marginalia.measurements.provenance.with_accuracy`.
@@ -61,6 +61,7 @@ def margins(
         frames = [table for tables in (*whole.values(), inside) for table in tables.values()]
         entries = panels.trend_entries(trends, "look", {LOOKS[name]: named(name, decay) for name in NETWORKS})
         entries.append(style.band("between the quartiles of images", subspaces.QUARTILES))
+        entries.append(subspaces.refined_entry())
         counted = [provenance.images(frames[:4], "test images"), _counted_inside(low_subspaces)]
         subject = "LeNet: distance of the test images to the boundary"
         panels.frame(figure, subject, frames, entries, " \N{MIDDLE DOT} ".join(counted))
@@ -70,21 +71,30 @@ def margins(
 
 
 def _over_epochs(axes: Axes, column: str, tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    parts = []
-    for network, table in tables.items():
-        rows = provenance.with_accuracy(summarize(table, column, "split", ["test"]), table)
-        parts.append(rows.assign(network=network, look=LOOKS[network], run=provenance.run(table)))
-    drawn = pd.concat(parts)
+    """Averages of a distance, and of the same refined, where it was measured, as thin lines."""
+    drawn = pd.concat([_averages(network, table, column) for network, table in tables.items()])
     panels.trend(axes, drawn, "look")
+    of_refined = f"{column}_refined"
+    thin = [_averages(network, table, of_refined) for network, table in tables.items() if of_refined in table]
+    for rows in thin:
+        look = style.LOOKS[rows["look"].iloc[0]]
+        axes.plot(
+            rows["epoch"], rows["mean"], color=look.colour, linestyle=look.line, linewidth=subspaces.THIN
+        )
     axes.set_title(TITLES[column])
     axes.set_ylim(bottom=0)
     axes.set_ylabel(style.LABELS[column])
     style.epoch_axis(axes, drawn)
-    return drawn
+    return pd.concat([drawn, *thin])
+
+
+def _averages(network: str, margins: pd.DataFrame, column: str) -> pd.DataFrame:
+    rows = provenance.with_accuracy(summarize(margins, column, "split", ["test"]), margins)
+    return rows.assign(network=network, look=LOOKS[network], run=provenance.run(margins))
 
 
 def _medians(network: str, margins: pd.DataFrame) -> pd.DataFrame:
-    rows = provenance.with_accuracy(subspaces.medians(margins[margins["split"] == "test"]), margins)
+    rows = provenance.with_accuracy(subspaces.medians(subspaces.of_test_images(margins)), margins)
     return rows.assign(network=network, run=provenance.run(margins))
 
 
@@ -97,5 +107,5 @@ def _last_profile(axes: Axes, medians: pd.DataFrame) -> None:
 
 
 def _counted_inside(margins: pd.DataFrame) -> str:
-    test = margins[margins["split"] == "test"]
+    test = subspaces.of_test_images(margins)
     return f"{provenance.images([test], 'test images')} in {subspaces.described(test)}"

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from marginalia.figures import panels, style
+from marginalia.figures.pictures import picture, shape_of
 from marginalia.measurements import provenance
 from marginalia.measurements.provenance import thousands
 
@@ -121,9 +122,7 @@ def examples(curves: pd.DataFrame, logistic: pd.DataFrame, svm: pd.DataFrame) ->
     Raises:
         ValueError: the images have neither one nor three channels.
     """
-    shape = provenance.parts([logistic])[0]["data"]["shape"]
-    if shape[0] not in (1, 3):
-        raise ValueError(f"images of {shape[0]} channels cannot be drawn")
+    shape = shape_of(logistic)
     epochs = _epochs(logistic)
     start = separated_from(curves)
     curve = _long(_shown(curves, epochs), DRAWN).assign(drawn="curve")
@@ -142,7 +141,7 @@ def examples(curves: pd.DataFrame, logistic: pd.DataFrame, svm: pd.DataFrame) ->
         for column, (model, epoch, table) in enumerate(stages):
             for row, image in enumerate(table.sort_values("label").to_dict("records")):
                 panel = pictures[row, column]
-                _picture(panel, image["adversarial"], shape)
+                picture(panel, image["adversarial"], shape)
                 if row == 0:
                     panel.set_title(_stage(model, epoch), fontsize=7.5, loc="center")
                 shown = f"digit {image['class_name']}" if _is_digit(image) else image["class_name"]
@@ -275,17 +274,6 @@ def _mark_entry(epoch: int | None) -> list[Artist]:
     if epoch is None:
         return []
     return [style.plain_line(SEPARATED, f"training error zero from epoch {thousands(epoch)} on")]
-
-
-def _picture(axes: Axes, pixels: Sequence[float], shape: Sequence[int]) -> None:
-    image = np.asarray(pixels, float).reshape(shape).transpose(1, 2, 0).clip(0, 1)
-    axes.imshow(
-        image if shape[0] == 3 else image[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest"
-    )
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.grid(False)
-    axes.spines[:].set_visible(False)
 
 
 def _stage(model: str, epoch: int | None) -> str:

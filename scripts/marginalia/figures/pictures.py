@@ -3,7 +3,7 @@
 The tables are those that :mod:`marginalia.figures.ortiz2020` describes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -45,7 +45,7 @@ def perturbations(subject: str, networks: Mapping[str, pd.DataFrame], labels: Ma
     """
     tables = {role: _of_first_seed(table) for role, table in networks.items()}
     chosen = _chosen(tables)
-    shape = _shape(next(iter(tables.values())))
+    shape = shape_of(next(iter(tables.values())))
     medians = pd.concat([_medians(table, role) for role, table in networks.items()], ignore_index=True)
     first = next(iter(tables))
     names = medians.drop_duplicates("subspace").set_index("subspace")["subspace_name"]
@@ -116,7 +116,7 @@ def beside(subject: str, versions: Mapping[str, pd.DataFrame], labels: Mapping[s
             for panel, image in zip(row, chosen, strict=True):
                 pixels = _at(table, image, table["subspace"].iloc[0])["pixels"]
                 shown = pixels if role == first else _scaled(pixels)
-                picture(panel, shown, _shape(table))
+                picture(panel, shown, shape_of(table))
                 data, run = provenance.data([table]), provenance.run(table)
                 place = {"data": data, "role": role, "run": run, "drawn": "image", "image": image}
                 rows.append(place | {"pixels": pixels})
@@ -128,12 +128,35 @@ def beside(subject: str, versions: Mapping[str, pd.DataFrame], labels: Mapping[s
     return figure, _tidy(pd.DataFrame(rows))
 
 
-def picture(axes: Axes, pixels: np.ndarray, shape: tuple[int, int, int]) -> None:
-    """An image [C * H * W] of `shape` (C, H, W), grey or in colours, with pixels from 0 to 1."""
+def shape_of(table: pd.DataFrame) -> tuple[int, int, int]:
+    """The shape (C, H, W) of the images that a table is of.
+
+    Raises:
+        ValueError: they have neither one nor three channels.
+    """
+    shape = tuple(provenance.parts([table])[0]["data"]["shape"])
+    if shape[0] not in (1, 3):
+        raise ValueError(f"images of {shape[0]} channels cannot be drawn")
+    return shape
+
+
+def picture(axes: Axes, pixels: Sequence[float], shape: tuple[int, int, int]) -> None:
+    """An image [C * H * W] of `shape` (C, H, W), grey or in colours.
+
+    Pixels below 0 are black, those above 1 white.
+    """
     image = np.asarray(pixels, float).reshape(shape).transpose(1, 2, 0).clip(0, 1)
     shown = image if shape[0] == 3 else image[..., 0]
     axes.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    _bare(axes)
+    bare(axes)
+
+
+def bare(axes: Axes) -> None:
+    """A panel without anything around what it shows."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.grid(False)
+    axes.spines[:].set_visible(False)
 
 
 def _amplified(axes: Axes, pixels: np.ndarray, shape: tuple[int, int, int]) -> None:
@@ -148,17 +171,10 @@ def _scaled(pixels: np.ndarray) -> np.ndarray:
 
 
 def _empty(axes: Axes, text: str) -> None:
-    _bare(axes)
+    bare(axes)
     axes.set_xlim(-0.5, 0.5)
     axes.set_aspect("equal", adjustable="box")
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=style.SMALL)
-
-
-def _bare(axes: Axes) -> None:
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.grid(False)
-    axes.spines[:].set_visible(False)
 
 
 def _of_first_seed(table: pd.DataFrame) -> pd.DataFrame:
@@ -185,10 +201,6 @@ def _medians(table: pd.DataFrame, role: str) -> pd.DataFrame:
 
 def _at(table: pd.DataFrame, image: int, subspace: int) -> pd.Series:
     return table[(table["image"] == image) & (table["subspace"] == subspace)].iloc[0]
-
-
-def _shape(table: pd.DataFrame) -> tuple[int, int, int]:
-    return tuple(provenance.parts([table])[0]["data"]["shape"])
 
 
 def _frame(

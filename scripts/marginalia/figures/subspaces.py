@@ -86,7 +86,7 @@ def distribution(margins: pd.DataFrame, history: pd.DataFrame | None = None) -> 
         subspace_name, dimension, seed and image (of points), value, seed_minimum, seed_maximum, seeds,
         images, not_found, accuracy_percent (of the images measured), chance_percent.
     """
-    test = _test(margins)
+    test = of_test_images(margins)
     lines = medians(test).rename(columns={"median": "value"}).assign(drawn="median")
     points = test[[*BY, "epoch", "seed", "image"]].assign(
         value=test[PUBLISHED].astype(np.float64), quantity=PUBLISHED, drawn="point"
@@ -144,7 +144,7 @@ def profiles(
             that are no key of :data:`LOOKS` have looks by their order.
         labels: by the role of the network, what the legend says.
         marks: by the role of the data, a distance that a horizontal line shows; labels["mark"] says what
-            that, or the vertical line, is.
+            that, or the vertical line, is, if one is drawn.
         removed_from: a frequency; a vertical line stands before the first subspace with no lower one.
 
     Returns:
@@ -160,7 +160,7 @@ def profiles(
         for panel, (data_role, networks) in zip(axes.flat, models.items(), strict=True):
             of_panel = []
             for role, margins in networks.items():
-                test = _test(margins)
+                test = of_test_images(margins)
                 own = provenance.with_accuracy(medians(test), margins)
                 own = own.assign(data_role=data_role, role=role, run=provenance.run(margins))
                 profile(panel, own, looks[role])
@@ -169,7 +169,8 @@ def profiles(
             data = provenance.data([next(iter(networks.values()))])
             drawn = pd.concat(of_panel).assign(data=data)
             drawn["mark"] = mark = (marks or {}).get(data_role, np.nan)
-            panel.axhline(mark, color=MARK.colour, linestyle=MARK.line, linewidth=1.1)
+            if np.isfinite(mark):
+                panel.axhline(mark, color=MARK.colour, linestyle=MARK.line, linewidth=1.1)
             drawn["removed"] = False
             if removed_from is not None:
                 drawn["removed"] = drawn["subspace_name"].astype(int) >= removed_from
@@ -180,12 +181,11 @@ def profiles(
             rows.append(drawn)
         table = pd.concat(rows, ignore_index=True)
         entries: list[Artist] = [style.line(looks[role], labels[role]) for role in table["role"].unique()]
-        if "mark" in labels:
+        if table["mark"].notna().any() or table["removed"].any():
             entries.append(style.plain_line(MARK, labels["mark"]))
         entries.append(style.band("between the quartiles of images", QUARTILES))
         if REFINED in set(table["quantity"]):
-            entries.append(style.plain_line(style.Look("0.3", "-", ""), "thin: refined to the crossing"))
-            entries[-1].set_linewidth(THIN)
+            entries.append(refined_entry())
         _frame(figure, [subject], frames, entries, [next(iter(each.values())) for each in models.values()])
     return figure, _tidy(table, [*PROFILE, "mark", "removed"])
 
@@ -203,7 +203,7 @@ def by_estimator(models: Models) -> Plot:
     with style.theme():
         figure, axes = style.panels(1, len(models), height=2.9)
         for panel, (data_role, margins) in zip(axes.flat, models.items(), strict=True):
-            own = provenance.with_accuracy(medians(_test(margins)), margins)
+            own = provenance.with_accuracy(medians(of_test_images(margins)), margins)
             data = provenance.data([margins])
             own = own.assign(data_role=data_role, data=data, role="standard", run=provenance.run(margins))
             for quantity, part in own.groupby("quantity", sort=False):
@@ -217,7 +217,7 @@ def by_estimator(models: Models) -> Plot:
             for quantity in table["quantity"].unique()
         ]
         subject = "Margins along the DCT's diagonal by several estimators"
-        _frame(figure, [subject], list(map(_test, models.values())), entries)
+        _frame(figure, [subject], list(map(of_test_images, models.values())), entries)
     return figure, _tidy(table, PROFILE)
 
 
@@ -238,7 +238,7 @@ def over_epochs(models: Models) -> Plot:
     with style.theme():
         figure, axes = style.panels(len(models), 2, height=2.7 * len(models))
         for (left, right), (data_role, margins) in zip(axes, models.items(), strict=True):
-            own = provenance.with_accuracy(medians(_test(margins)), margins)
+            own = provenance.with_accuracy(medians(of_test_images(margins)), margins)
             data, run = provenance.data([margins]), provenance.run(margins)
             own = own.assign(data_role=data_role, data=data, role="standard", run=run, drawn="")
             published = own[own["quantity"] == PUBLISHED]
@@ -261,8 +261,13 @@ def over_epochs(models: Models) -> Plot:
         label = f"median of the test images, {QUANTITIES[PUBLISHED]}"
         entries = [style.line(style.Look("0.3", "-", "o"), label)]
         subject = "Margins along the DCT's diagonal over the epochs of training"
-        _frame(figure, [subject], list(map(_test, models.values())), entries)
+        _frame(figure, [subject], list(map(of_test_images, models.values())), entries)
     return figure, _tidy(pd.concat(rows, ignore_index=True), [*PROFILE, "drawn"])
+
+
+def of_test_images(margins: pd.DataFrame) -> pd.DataFrame:
+    """The margins of the test images."""
+    return margins[margins["split"] == "test"]
 
 
 def medians(test: pd.DataFrame) -> pd.DataFrame:
@@ -296,6 +301,13 @@ def profile(axes: Axes, rows: pd.DataFrame, look: style.Look) -> None:
             axes.fill_between(part["subspace"], *bounds, color=look.colour, alpha=QUARTILES, linewidth=0)
         elif quantity == REFINED:
             axes.plot(part["subspace"], part["median"], color=look.colour, linewidth=THIN)
+
+
+def refined_entry() -> Artist:
+    """The legend's entry for thin lines of refined margins."""
+    entry = style.plain_line(style.Look("0.3", "-", ""), "thin: refined to the crossing")
+    entry.set_linewidth(THIN)
+    return entry
 
 
 def subspace_axes(axes: Axes, rows: pd.DataFrame) -> None:
@@ -373,10 +385,6 @@ def described(margins: pd.DataFrame) -> str:
     )
     how = f" ({'; '.join(told)})" if told else ""
     return f"{len(spaces)} subspaces of {dimensions} dimensions{how}"
-
-
-def _test(margins: pd.DataFrame) -> pd.DataFrame:
-    return margins[margins["split"] == "test"]
 
 
 def _line(

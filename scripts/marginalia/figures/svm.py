@@ -15,8 +15,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Arc, Patch
 
 from marginalia.figures import panels, style
+from marginalia.figures.pictures import picture, shape_of
 from marginalia.figures.tilting import BOUNDARY, CLASSES, IMAGE, OTHER
 from marginalia.linear import tilting
+from marginalia.linear.points import flat_pixels
 from marginalia.measurements import provenance
 from marginalia.measurements.provenance import thousands
 
@@ -50,11 +52,11 @@ class _Classes:
 
     @cached_property
     def representatives(self) -> np.ndarray:
-        """The image of each class that is most like its centroid, by the angle between them: [2, D]."""
+        """The image of each class that is most like its centroid: [2, D]."""
         found = []
         for side, centroid in ((-1, self.centroids.first), (1, self.centroids.second)):
             images = self.points[self.labels == side]
-            found.append(images[(images @ centroid / np.linalg.norm(images, axis=1)).argmax()])
+            found.append(images[most_like(images, centroid)])
         return np.stack(found)
 
     @property
@@ -80,6 +82,15 @@ class _Classifier:
     def distances(self, classes: _Classes) -> np.ndarray:
         """y d(x) of all images."""
         return classes.labels * tilting.signed_distance(classes.points, self.normal, self.offset)
+
+
+def most_like(images: np.ndarray, centroid: np.ndarray) -> int:
+    """The index of the image, of [N, D], that is most like a centroid [D]: the angle between them is least.
+
+    The paper says only that it shows "representative images".
+    """
+    norms = np.linalg.norm(images, axis=1)
+    return int((images @ centroid / np.where(norms > 0, norms, 1)).argmax())
 
 
 def risk_distributions(
@@ -335,7 +346,7 @@ def mirrors(
     Raises:
         ValueError: the images have neither one nor three channels.
     """
-    shape = _shape(images)
+    shape = shape_of(images)
     found = list(_pairs(drawn_pairs, images))
     columns = 2 * (len(drawn_levels) + 1)
     rows = 2 * -(-len(found) // 2)
@@ -353,7 +364,7 @@ def mirrors(
                     image = tilting.mirror_image(original, svm.normal, svm.offset)
                     stages.append((level, image, np.linalg.norm(image - original)))
                 for panel, (level, image, distance) in zip(block[place], stages, strict=False):
-                    _picture(panel, image, shape)
+                    picture(panel, image, shape)
                     if place == 0:
                         title = (
                             classes.names[0] + " and " + classes.names[1] if level is None else f"{level:g}"
@@ -378,9 +389,8 @@ def _pairs(drawn_pairs: Sequence[str], images: pd.DataFrame) -> Iterator[_Classe
     """The images of each pair."""
     for pair in drawn_pairs:
         rows = [images[images["label"] == int(label)] for label in pair.split("-")]
-        points = np.stack(list(pd.concat(rows)["pixels"]))
-        scale = 255 if np.issubdtype(points.dtype, np.integer) else 1
-        yield _Classes(pair, points / scale, np.repeat([-1, 1], list(map(len, rows))))
+        points = flat_pixels(np.stack(list(pd.concat(rows)["pixels"])))
+        yield _Classes(pair, points, np.repeat([-1, 1], list(map(len, rows))))
 
 
 def _classifier(levels: pd.DataFrame, normals: pd.DataFrame, pair: str, level: float) -> _Classifier:
@@ -476,13 +486,6 @@ def _bars(axes: Axes, bins: pd.DataFrame, look: style.Look) -> None:
     axes.stairs(bins["share_percent"], edges, color=look.colour, linewidth=1)
 
 
-def _picture(axes: Axes, pixels: np.ndarray, shape: Sequence[int]) -> None:
-    image = pixels.reshape(shape).transpose(1, 2, 0).clip(0, 1)
-    axes.imshow(
-        image if shape[0] == 3 else image[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest"
-    )
-
-
 def _grid(pairs: Sequence[str], drawn_levels: Sequence[float], height: float) -> tuple[Figure, np.ndarray]:
     figure, axes = style.panels(len(pairs), len(drawn_levels), height=len(pairs) * height + 0.3)
     figure.set_figwidth(style.WIDTH)
@@ -536,13 +539,6 @@ def _class_entries(classes: _Classes | None, points: bool = False) -> list[Line2
         Patch(facecolor=look.colour, alpha=0.35, label=name)
         for look, name in zip(CLASSES.values(), names, strict=True)
     ]
-
-
-def _shape(images: pd.DataFrame) -> Sequence[int]:
-    shape = provenance.parts([images])[0]["data"]["shape"]
-    if shape[0] not in (1, 3):
-        raise ValueError(f"images of {shape[0]} channels cannot be drawn")
-    return shape
 
 
 def images_a_class(levels: pd.DataFrame) -> int:

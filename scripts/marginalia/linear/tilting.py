@@ -88,11 +88,6 @@ def adversarial_distance(distances: np.ndarray) -> float:
     return float(distances.mean())
 
 
-def error_distance(distances: np.ndarray) -> float:
-    """d_err, the average of max(-y d(x), 0): by how much images are misclassified."""
-    return float(np.maximum(-distances, 0).mean())
-
-
 def indicator(score: np.ndarray) -> np.ndarray:
     """The 0-1 loss of y s(x): 1 where it is at most 0."""
     return (np.asarray(score) <= 0).astype(float)

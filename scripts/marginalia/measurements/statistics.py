@@ -28,15 +28,21 @@ _DISTANCE = re.compile(r"d(1|2|inf)(_refined)?|linear_(1|2|inf)|minimum_norm|lip
 
 
 def distances(table: pd.DataFrame) -> list[str]:
-    """The columns of a measurement that are distances to the boundary."""
-    return [column for column in table if _DISTANCE.fullmatch(column)]
+    """The columns of a measurement that are distances to the boundary: none if it was made in subspaces."""
+    return [] if "subspace" in table else _columns(table)
 
 
 def cap(frames: Iterable[pd.DataFrame]) -> float | None:
     """The greatest distance that an estimator gives, from measurements that reach it; None if none does."""
-    at_it = [frame.loc[frame["capped"], distances(frame)] for frame in frames if "capped" in frame]
+    at_it = [frame.loc[frame["capped"], _columns(frame)] for frame in frames if "capped" in frame]
     values = [float(part.max(axis=None)) for part in at_it if part.size]
     return max(values, default=None)
+
+
+def errors_of_images(measurements: pd.DataFrame) -> pd.DataFrame:
+    """A row for each image that was measured, with ``error_percent``: 100 if it is misclassified, or 0."""
+    images = measurements.drop_duplicates(["epoch", "seed", "split", "image"])
+    return images.assign(error_percent=100.0 * ~images["correct"])
 
 
 def accuracy_percent(measurements: pd.DataFrame, split: str = "test") -> pd.Series:
@@ -165,3 +171,8 @@ def check_epochs(tables: dict[str, pd.DataFrame], epochs: Sequence[int]) -> None
             if epoch not in measured:
                 there = ", ".join(map(str, sorted(measured)))
                 raise ValueError(f"epoch {epoch} of {name} was not measured (these were: {there})")
+
+
+def _columns(table: pd.DataFrame) -> list[str]:
+    """Those of distances, in subspaces or not."""
+    return [column for column in table if _DISTANCE.fullmatch(column)]

@@ -112,6 +112,9 @@ const marginalia = (() => {
 
   // Support vector machines
 
+  // An image: whole numbers, and by what they are multiplied.
+  const picture = (name, ...index) => ({ pixels: at(name, ...index), unit: at(`${name}_unit`, ...index) });
+
   // One classifier, on the images that are in the page: all that is shown of it.
   function classifier(pair, level) {
     const number = at("shown", level);
@@ -120,8 +123,8 @@ const marginalia = (() => {
     const [first, second] = at("classes", pair);
     const axis = unit(plus(at("centroid", second), at("centroid", first), -1));
     const images = [...Array(at("images", 0).length / normal.length).keys()];
-    const own = [first, second].map((name) => images.map((image) => at("images", name, image)));
-    const distances = own.map((some) => some.map((pixels) => dot(normal, pixels) / 255 + offset));
+    const own = [first, second].map((name) => images.map((image) => picture("images", name, image)));
+    const distances = own.map((some) => some.map(({ pixels, unit }) => unit * dot(normal, pixels) + offset));
     return { number, normal, offset, axis, classes: [first, second], own, distances };
   }
 
@@ -205,8 +208,8 @@ const marginalia = (() => {
   function plane(parts, pair, level, model) {
     const { points, boundary, pictures, mirrors, labels } = parts;
     const up = tilted(pair, level, model.axis);
-    const place = (pixels, scale) => [dot(model.axis, pixels) / scale, dot(up, pixels) / scale];
-    const placed = model.own.map((some) => some.map((pixels) => place(pixels, 255)));
+    const place = ({ pixels, unit }) => [unit * dot(model.axis, pixels), unit * dot(up, pixels)];
+    const placed = model.own.map((some) => some.map(place));
     const all = placed.flat();
     fill(points, {
       across: all.map(([across]) => across),
@@ -215,11 +218,12 @@ const marginalia = (() => {
     });
 
     const shown = model.classes.map((name) => {
-      const image = times(at("typical", name), 1 / 255);
+      const { pixels, unit } = picture("typical", name);
+      const image = times(pixels, unit);
       const distance = dot(model.normal, image) + model.offset;
       return { image, mirror: plus(image, model.normal, -2 * distance), distance: Math.abs(distance) };
     });
-    const pairs = shown.map(({ image, mirror }) => [place(image, 1), place(mirror, 1)]);
+    const pairs = shown.map(({ image, mirror }) => [image, mirror].map((pixels) => place({ pixels, unit: 1 })));
     fill(mirrors, {
       across: pairs.map((ends) => ends.map(([across]) => across)),
       up: pairs.map((ends) => ends.map((both) => both[1])),

@@ -2,8 +2,9 @@
 article: text of our own in its order, and a control for what its readers could move.
 
 The page calculates with the weights of the support vector machines, rounded to 16 bits, and with some of the
-images that they were trained on. Where there are more than :data:`LEVELS` levels of regularization, it has
-the weights of every second one, of every third one, and so on.
+images that they were trained on, whose pixels are rounded as well unless they are bytes. Where there are more
+than :data:`LEVELS` levels of regularization, it has the weights of every second one, of every third one, and
+so on.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,8 @@ from bokeh.plotting import figure
 from bokeh.transform import factor_cmap, factor_mark
 
 from marginalia.figures.style import BLUE, GREEN, LOOKS, ORANGE, RED, VIOLET
+from marginalia.figures.svm import most_like
+from marginalia.linear.points import flat_pixels
 from marginalia.measurements import provenance
 from marginalia.pages.form import Page, Picture, quantized
 
@@ -85,18 +88,21 @@ def page(
         levels, normals, centroids: the tables of :func:`marginalia.linear.pairs.svm_tables`, of several
             pairs.
         images: that of :func:`marginalia.linear.pairs.image_table`; the page has the first :data:`SAMPLE`
-            images of each class, and the pairs of which it has both classes.
+            images of each class, and the pairs of which it has both classes. Pairs are of labels; the page
+            calls classes by their names.
         pictures: PNGs by the names of :data:`SHOWN`; others are left out.
 
     Raises:
         ValueError: the images have both classes of no pair, or pairs differ in their levels.
     """
-    there = set(images["class_name"])
-    pairs = [pair for pair in levels["pair"].unique() if set(_classes(pair)) <= there]
+    there = images.drop_duplicates("label").set_index("label")["class_name"].sort_index()
+    pairs = [pair for pair in levels["pair"].unique() if set(_labels(pair)) <= set(there.index)]
     if not pairs:
-        raise ValueError(f"the images, of {', '.join(sorted(there))}, have both classes of no pair")
+        labels = ", ".join(map(str, there.index))
+        raise ValueError(f"the images, of the labels {labels}, have both classes of no pair")
+    names = [" and ".join(there[label] for label in _labels(pair)) for pair in pairs]
     arrays = {**_machine_arrays(levels, normals, pairs), **_image_arrays(images, centroids, pairs)}
-    parts = {"toy": _toy(), "losses": _losses(), "svm": _machines(pairs, arrays)}
+    parts = {"toy": _toy(), "losses": _losses(), "svm": _machines(names, arrays)}
     for name, part in parts.items():
         for key, model in part.takes.items():
             model.name = f"{name}_{key}"
@@ -122,13 +128,23 @@ def page(
             "levels": len(arrays["log10_lambda"]),
             "shown": len(arrays["shown"]),
             "pairs": len(pairs),
+            **_tilts(names, arrays["theta_rad"][:, 0]),
         },
         provenance=" \u00b7 ".join(provenance.facts([levels], f"{len(pairs)} pairs of classes")),
     )
 
 
-def _classes(pair: str) -> list[str]:
-    return pair.split("-")
+def _labels(pair: str) -> list[int]:
+    return list(map(int, pair.split("-")))
+
+
+def _tilts(names: Sequence[str], angles: np.ndarray) -> dict[str, dict[str, object]]:
+    """The pairs that tilt most and least, with their angles in degrees."""
+    places = {"most": angles.argmax(), "least": angles.argmin()}
+    return {
+        which: {"pair": names[place], "degrees": float(np.degrees(angles[place]))}
+        for which, place in places.items()
+    }
 
 
 def _machine_arrays(
@@ -161,20 +177,31 @@ def _machine_arrays(
 def _image_arrays(
     images: pd.DataFrame, centroids: pd.DataFrame, pairs: Sequence[str]
 ) -> dict[str, np.ndarray]:
-    """Of each class the first images, the most typical one (closest to the centroid), and the centroid."""
-    names = sorted({name for pair in pairs for name in _classes(pair)})
-    of = [np.stack(images.loc[images["class_name"] == name, "pixels"].tolist()) for name in names]
-    middle = [
-        np.asarray(centroids.loc[centroids["class_name"] == name, "centroid"].iloc[0]) for name in names
-    ]
-    distances = [np.linalg.norm(some / 255 - centre, axis=1) for some, centre in zip(of, middle, strict=True)]
+    """Of each class the first images, the one that is most like the centroid, and the centroid."""
+    labels = sorted({label for pair in pairs for label in _labels(pair)})
+    of = [np.stack(images.loc[images["label"] == label, "pixels"].tolist()) for label in labels]
+    sides = zip(centroids["pair"], centroids["label"], strict=True)
+    middles = dict(zip((_labels(pair)[side > 0] for pair, side in sides), centroids["centroid"], strict=True))
+    middle = np.stack([middles[label] for label in labels])
+    typical = [some[most_like(flat_pixels(some), centre)] for some, centre in zip(of, middle, strict=True)]
     count = min(SAMPLE, *map(len, of))
+    first, first_unit = _whole_numbers(np.stack([some[:count] for some in of]))
+    shown, shown_unit = _whole_numbers(np.stack(typical))
     return {
-        "classes": np.array([[names.index(name) for name in _classes(pair)] for pair in pairs], np.uint8),
-        "images": np.stack([some[:count] for some in of]),
-        "typical": np.stack([some[each.argmin()] for some, each in zip(of, distances, strict=True)]),
-        "centroid": np.stack(middle).astype(np.float32),
+        "classes": np.array([[labels.index(label) for label in _labels(pair)] for pair in pairs], np.uint8),
+        "images": first,
+        "images_unit": first_unit,
+        "typical": shown,
+        "typical_unit": shown_unit,
+        "centroid": middle.astype(np.float32),
     }
+
+
+def _whole_numbers(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Images ``[..., D]`` as whole numbers, bytes as they are, and by what ``[...]`` each is multiplied."""
+    if images.dtype == np.uint8:
+        return images, np.full(images.shape[:-1], 1 / 255, np.float32)
+    return quantized(images)
 
 
 def _toy() -> Part:
@@ -250,11 +277,11 @@ def _losses() -> Part:
     return Part(models, ["norm"], takes)
 
 
-def _machines(pairs: Sequence[str], arrays: Mapping[str, np.ndarray]) -> Part:
+def _machines(names: Sequence[str], arrays: Mapping[str, np.ndarray]) -> Part:
     pair = Select(
         title="Pair of classes",
         value=str(int(arrays["theta_rad"].max(1).argmax())),
-        options=[(str(number), " and ".join(_classes(pair))) for number, pair in enumerate(pairs)],
+        options=[(str(number), name) for number, name in enumerate(names)],
         **WIDE,
     )
     shown = arrays["log10_lambda"][arrays["shown"]].astype(float).round(6)
@@ -350,8 +377,8 @@ def _machines(pairs: Sequence[str], arrays: Mapping[str, np.ndarray]) -> Part:
         }
     )
     labels = takes["labels"] = ColumnDataSource({"across": np.arange(5) + 0.5, "below": [""] * 5})
-    names = ["x", "mirror of x", "weights", "mirror of y", "y"]
-    gallery = _gallery(pictures, names, labels=labels)
+    above = ["x", "mirror of x", "weights", "mirror of y", "y"]
+    gallery = _gallery(pictures, above, labels=labels)
     return Part(
         {
             "pair": pair,

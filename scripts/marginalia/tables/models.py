@@ -3,7 +3,8 @@
 ``rows`` says which, in order: ``{"run": ..., "architecture": ..., "method": ... or None}``; None is a model
 that was trained elsewhere. The tables of each run:
 
-- ``margins_RUN_MEASUREMENT``: measurements, by any estimator, at one epoch,
+- ``margins_RUN_MEASUREMENT``: measurements, by any estimator, at one epoch; those in subspaces have no
+  distance to the boundary, and are in no column,
 - ``history_RUN``: epoch, seed, split, error (in [0, 1], of the whole split), unless it was trained elsewhere.
   Then its error is that of the images measured, of the measurement that has most.
 
@@ -18,7 +19,14 @@ import numpy as np
 import pandas as pd
 
 from marginalia.measurements import provenance
-from marginalia.measurements.statistics import SUMMARY, cap, distances, summarize, summarize_errors
+from marginalia.measurements.statistics import (
+    SUMMARY,
+    cap,
+    distances,
+    errors_of_images,
+    summarize,
+    summarize_errors,
+)
 from marginalia.tables.form import CAPPED, Block, PaperTable, capped_note, spread
 
 ERROR = "error_percent"
@@ -54,6 +62,7 @@ def models(rows: Sequence[dict], **tables: pd.DataFrame) -> PaperTable:
     numbers = pd.concat(found, ignore_index=True)[COLUMNS]
     numbers = numbers.astype(dict.fromkeys(["epoch", "images"], "Int64"))
     measured = [table for name, table in tables.items() if name.startswith("margins_")]
+    measured = [table for table in measured if distances(table)] or measured
     counted = provenance.images(measured) if measured else "whole splits"
     facts = provenance.facts(tables.values(), counted)
     margins = numbers[numbers["quantity"] != ERROR]
@@ -82,10 +91,9 @@ def _numbers(row: Mapping, tables: Mapping[str, pd.DataFrame]) -> Iterator[pd.Da
     if history is not None:
         errors = summarize_errors(history)
         yield errors[errors["epoch"] == errors["epoch"].max()].assign(**own, measurement=None)
-    elif measured:
-        name, table = max(measured.items(), key=lambda item: len(item[1]))
-        wrong = table.assign(**{ERROR: 100.0 * ~table["correct"], "capped": False})
-        yield _summary(wrong, ERROR).assign(**own, measurement=name, epoch=pd.NA)
+    elif images := {name: errors_of_images(table) for name, table in measured.items() if "correct" in table}:
+        name, most = max(images.items(), key=lambda item: len(item[1]))
+        yield _summary(most.assign(capped=False), ERROR).assign(**own, measurement=name, epoch=pd.NA)
     for name, table in measured.items():
         for quantity in distances(table):
             last = _summary(table[table["epoch"] == table["epoch"].max()], quantity)

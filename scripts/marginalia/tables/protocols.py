@@ -55,11 +55,17 @@ def protocol_table(
         _of_protocol(margins[name], tables[f"history_{name}"], published).assign(protocol=told)
         for name, told in protocols.items()
     ]
-    numbers = pd.concat(sorted(parts, key=lambda part: part["factor"].iloc[0]), ignore_index=True)
+    numbers = pd.concat(sorted(parts, key=_nearness), ignore_index=True)
     facts = provenance.facts(list(margins.values()), provenance.images(list(margins.values()), "test points"))
     heading = f"T1(5, 1), {len(protocols)} protocols, nearest first"
     cells = _cells(numbers.reindex(columns=COLUMNS), published)
     return PaperTable(numbers.reindex(columns=COLUMNS), (Block(heading, cells),), NOTES, " · ".join(facts))
+
+
+def _nearness(part: pd.DataFrame) -> tuple[bool, float]:
+    """What a protocol is sorted by: one without a factor comes last."""
+    factor = part["factor"].iloc[0]
+    return np.isnan(factor), factor
 
 
 def _of_protocol(margins: pd.DataFrame, history: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
