@@ -38,7 +38,7 @@ with logged(snakemake):
             rows.append(
                 {"paper": paper, **judged, "trained_by_older_code": ", ".join(runs), "scale": job.scale}
             )
-    claims = pd.DataFrame(rows).drop(columns="beside")
+    claims = pd.DataFrame(rows).drop(columns="beside", errors="ignore")
     lines = ["| paper | claim | published | measured | verdict |", "| --- | --- | --- | --- | --- |"]
     for row in claims.itertuples():
         verdict = row.verdict if row.verdict == REPRODUCED else f"**{row.verdict}**"
