@@ -153,7 +153,7 @@ def resolve(config: dict, read_schema: Callable[[str], dict], papers: Iterable[s
     Returns:
         The configuration with defaults filled in. Views, architectures, methods, schedules and augmentations
         are written ``{"name": ..., "settings": {...}}``, and each run that is trained has all its training
-        settings. ``defaults`` holds those of ``training`` and ``measurements``.
+        settings. ``defaults`` holds those of ``training`` and ``measurements``, ``named`` the runs that papers name.
 
     Raises:
         ConfigurationError: something in it is wrong.
@@ -204,7 +204,7 @@ def resolve(config: dict, read_schema: Callable[[str], dict], papers: Iterable[s
         _fill(section, schema)
         _validate(section, schema, f"papers.{paper}", references)
     config["defaults"] = {"training": own_defaults, "measurements": measurement_defaults}
-    return config | {"shipped": shipped}
+    return config | {"shipped": shipped, "named": sorted(references.named["run"])}
 
 
 def _folders(entry: object) -> list[str]:

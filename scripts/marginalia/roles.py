@@ -14,6 +14,7 @@ How an external checkpoint was trained is unknown, and taken for what it should 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 import yaml
 from jsonschema import Draft202012Validator, FormatChecker
@@ -27,13 +28,23 @@ SHOWN = 5  # names of what would fit
 
 
 class References(FormatChecker):
-    """The formats of names, and what is known of each: by kind and name, as :func:`facts` returns it."""
+    """The formats of names, and what is known of each: by kind and name, as :func:`facts` returns it.
+
+    ``named`` has, by kind, the names that were seen.
+    """
 
     def __init__(self, entries: Mapping[str, Mapping[str, Mapping]] | None = None) -> None:
         super().__init__(formats=())
         self.entries = entries or {}
-        for kind, known in self.entries.items():
-            self.checks(kind)(lambda name, known=known: not isinstance(name, str) or name in known)
+        self.named: dict[str, set[str]] = {kind: set() for kind in self.entries}
+        for kind in self.entries:
+            self.checks(kind)(partial(self._is_known, kind))
+
+    def _is_known(self, kind: str, name: object) -> bool:
+        known = _is_one(name, self.entries[kind])
+        if known:
+            self.named[kind].add(name)
+        return known or not isinstance(name, str)
 
 
 def facts(config: Mapping) -> dict[str, dict[str, dict]]:

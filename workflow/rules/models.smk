@@ -35,7 +35,11 @@ def models_table():
     return {"inputs": inputs, "settings": {"rows": rows}}
 
 
-OWN_RUNS = [run for run in config["runs"] if run not in config["shipped"] and run not in taken_by_products()]
+OWN_RUNS = [
+    run
+    for run in config["runs"]
+    if run not in config["shipped"] and not (run in config["named"] and run in taken_by_products())
+]
 
 for run in OWN_RUNS:
     trained = "checkpoint" not in config["runs"][run]
