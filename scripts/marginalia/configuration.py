@@ -153,7 +153,8 @@ def resolve(config: dict, read_schema: Callable[[str], dict], papers: Iterable[s
     Returns:
         The configuration with defaults filled in. Views, architectures, methods, schedules and augmentations
         are written ``{"name": ..., "settings": {...}}``, and each run that is trained has all its training
-        settings. ``defaults`` holds those of ``training`` and ``measurements``, ``named`` the runs that papers name.
+        settings. ``defaults`` holds those of ``training`` and ``measurements``, and ``named`` the runs that
+        papers name.
 
     Raises:
         ConfigurationError: something in it is wrong.
