@@ -138,6 +138,7 @@ def test_what_the_paper_says_holds_on_its_own_numbers(tables):
     ("name", "wrong", "failing"),
     [
         ("fig01a", case_study(minimum=[0.0, -0.1, -0.2]), "fig01a-minimum_margin-train"),
+        ("fig04", case_study_errors(train=(2.0, 1.0, 0.1)), "fig04-separable"),
         ("fig01a", case_study(average=[0.4, 0.6, 0.9]), "fig01a-average_absolute_margin-test"),
         ("fig02", networks(average=[0.4, 0.6, 0.9]), "fig02-CNN-average_absolute_margin-train"),
         ("fig02", networks(signed=[-0.4, 0.2, 0.3]), "fig02-CNN-average_margin-train"),
