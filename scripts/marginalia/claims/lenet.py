@@ -76,8 +76,7 @@ def _adversarial(figure: str, table: pd.DataFrame) -> Iterator[Claim]:
         figure=figure,
         published="a figure, ten digits",
         measured=f"on average {high['distance']:.2f} \u00b1 {high['standard_error']:.2f} against "
-        f"{low['distance']:.2f} \u00b1 {low['standard_error']:.2f}, {high['images']:.0f} and "
-        f"{low['images']:.0f} images",
+        f"{low['distance']:.2f} \u00b1 {low['standard_error']:.2f}, the same {low['images']:.0f} images",
         **judged(high["distance"] - high["standard_error"] > low["distance"] + low["standard_error"]),
     )
 
