@@ -10,6 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
+from marginalia.arrays import stored
 from marginalia.files import atomic_write
 from marginalia.stored import store_identity
 
@@ -129,15 +130,18 @@ class Dataset:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Dataset:
-        """Read what `save` wrote. The stored sum is taken over; the archive's own CRC guards the bytes."""
+        """Read what `save` wrote; images larger than memory may be (`marginalia.arrays`) are read as needed.
+
+        The stored sum is taken over; the archive's own CRC guards the bytes of all that is read at once.
+        """
         with np.load(path, allow_pickle=False) as file:
             dataset = cls(
                 name=str(file["name"]),
                 title=str(file["title"]),
                 note=str(file["note"]),
                 classes=tuple(file["classes"].tolist()),
-                train=Split(file["train_images"], file["train_labels"]),
-                test=Split(file["test_images"], file["test_labels"]),
+                train=Split(stored(path, "train_images"), file["train_labels"]),
+                test=Split(stored(path, "test_images"), file["test_labels"]),
                 facts={key.removeprefix(FACT): file[key] for key in file.files if key.startswith(FACT)},
             )
             dataset.__dict__["sha256"] = str(file["sha256"])

@@ -70,6 +70,10 @@ def deepfool_residual(setting: Setting) -> Row:
     return _subspaces(colour, "resnet20", images=20, step=2, least=(3, 20))
 
 
+def deepfool_dense(setting: Setting) -> Row:
+    return _subspaces(setting.colour(), "densenet121", images=4, step=2, least=(1, 20))
+
+
 def _subspaces(setting: Setting, name: str, images: int, step: int, least: tuple[float, float]) -> Row:
     model, x = setting.networks(name), setting.images[:images]
     subspaces = DctBlocks(setting.dataset.shape, 8, step)
@@ -207,6 +211,7 @@ ROWS: dict[str, Callable[[Setting], Row]] = {
     "deepfool": deepfool_foolbox,
     "subspaces": deepfool_subspaces,
     "subspaces-resnet": deepfool_residual,
+    "subspaces-densenet": deepfool_dense,
     "lipschitz-cnn": lipschitz_cnn,
     "lipschitz-mlp": lipschitz_mlp,
     "pgd": pgd_foolbox,

@@ -75,10 +75,12 @@ def test_what_two_cores_can_do_of_the_paper_scale_is_rows_of_one_table():
     assert list(config["papers"]["wu2019"]["networks"]["mnist"]) == ["mlp"]
 
 
-@pytest.mark.parametrize("file", ["imagenet.yaml", "t1_protocols.yaml"])
-def test_what_lies_over_another_configuration_is_right(file):
-    over = merge(read(file), {"datasets": {"imagenet": {"path": "/somewhere"}}} if "imagenet" in file else {})
-    resolved(assemble(merge(read("desktop.yaml"), over), read))
+@pytest.mark.parametrize(
+    "files", [["imagenet.yaml"], ["imagenet.yaml", "imagenet_flipped.yaml"], ["t1_protocols.yaml"]]
+)
+def test_what_lies_over_another_configuration_is_right(files):
+    over = {"datasets": {"imagenet": {"path": "/somewhere"}}} if "imagenet.yaml" in files else {}
+    resolved(assemble(reduce(merge, [*map(read, ["desktop.yaml", *files]), over]), read))
 
 
 def test_what_is_given_lies_over_the_scale_and_the_base(config):

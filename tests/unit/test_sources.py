@@ -495,6 +495,24 @@ def test_a_folder_with_val_alone_is_a_test_split(photographs):
     assert sources.digest("image_folder", path=str(photographs.path)) != digest
 
 
+def test_a_train_beside_val_is_read_where_it_is_asked_for(photographs):
+    with pytest.raises(ValueError, match="do not have the same classes"):
+        read_folder(photographs, size=4, train=True)
+    train, val = (photographs.path / name for name in ("train", "val"))
+    (train / "n01").rmdir()
+    before = sources.digest("image_folder", path=str(photographs.path))
+    for name in ("n02", "n05", "n09"):
+        (train / name).mkdir()
+        (train / name / "2.JPEG").write_bytes((val / name / "1.JPEG").read_bytes())
+    dataset = read_folder(photographs, size=4, train=True)
+    assert (len(dataset.train), len(dataset.test)) == (3, 4)
+    assert (dataset.train.images == dataset.test.images[[0, 2, 3]]).all()
+    assert len(read_folder(photographs, size=4).train) == 0
+    assert sources.digest("image_folder", path=str(photographs.path)) == before
+    both = sources.digest("image_folder", path=str(photographs.path), train=True)
+    assert both["test"] == before["test"] and both.keys() == {"train", "test"}
+
+
 def test_photographs_are_cut_as_for_the_networks_of_torchvision(photographs):
     transforms = pytest.importorskip("torchvision.transforms")
     prepare = transforms.Compose(

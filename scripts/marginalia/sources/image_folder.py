@@ -1,4 +1,4 @@
-"""A folder of images that the user brings, JPEG or PNG: train/CLASS/* and test/CLASS/*, or val/CLASS/*."""
+"""A folder of images that the user brings, JPEG or PNG: train/CLASS/*, and test/CLASS/* or val/CLASS/*."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from marginalia import arrays
 from marginalia.dataset import Dataset, Split
 from marginalia.digests import file_digest, folder_digest
 
@@ -25,11 +26,13 @@ def read(
     images: int | None = None,
     classes: str | None = None,
     title: str = "",
+    train: bool = False,
 ) -> Dataset:
     """Read images in colour, files in alphabetical order.
 
-    A folder that has val/ and no test/, as ImageNet's, can be measured and not trained on: val/ is the test
-    split, and the train split is empty; a train/ beside it is not read.
+    Of a folder that has val/ and no test/, as ImageNet's, val/ is the test split. A train/ beside it is read if
+    that is asked for: it may be far larger than what is measured. Without it the train split is empty, and
+    the data can be measured and not trained on.
 
     Args:
         size: without it, all images must have one size. With it, the largest square in the middle of each
@@ -41,6 +44,7 @@ def read(
             space what it is called, if that is something else (ImageNet's LOC_synset_mapping.txt is one). Not
             every class needs a folder then. None takes the folders in alphabetical order.
         title: what captions call the data.
+        train: read train/ as well where the test split is val/.
 
     Images are turned as their EXIF data say, and those of 16 bits a pixel scaled to 8.
 
@@ -55,7 +59,7 @@ def read(
         if count is not None and count < 1:
             raise ValueError(f"{name}: {count!r} will not do; allowed: at least 1")
     root = Path(path).expanduser()
-    folders = _splits(root)
+    folders = _splits(root, train)
     named = _listed(Path(classes).expanduser()) if classes else _named_alike(folders)
     found = {name: _files(folder, list(named)) for name, folder in folders.items()}
     drawn = {name: _drawn(files, images) for name, files in found.items()}
@@ -71,28 +75,31 @@ def read(
     )
 
 
-def digest(cache: Path | None, *, path: str, classes: str | None = None, **_) -> dict[str, str]:
+def digest(
+    cache: Path | None, *, path: str, classes: str | None = None, train: bool = False, **_
+) -> dict[str, str]:
     """Digests of the names and contents of the images of each split, and of the file of classes."""
     digests = {
         name: folder_digest(folder, ENDINGS, cache)
-        for name, folder in _splits(Path(path).expanduser()).items()
+        for name, folder in _splits(Path(path).expanduser(), train).items()
     }
     if classes:
         digests["classes"] = file_digest(Path(classes).expanduser(), cache)
     return digests
 
 
-def _splits(root: Path) -> dict[str, Path]:
-    """The folder of each split that there is."""
-    if (root / "val").is_dir() and not (root / "test").is_dir():
-        return {"test": root / "val"}
-    for folder in (root / "train", root / "test"):
+def _splits(root: Path, train: bool) -> dict[str, Path]:
+    """The folder of each split that is read."""
+    test = "val" if (root / "val").is_dir() and not (root / "test").is_dir() else "test"
+    if test == "val" and not train:
+        return {"test": root / test}
+    for folder in (root / "train", root / test):
         if not folder.is_dir():
             raise ValueError(
                 f"there is no folder {folder}: an image_folder holds train/CLASS/ and test/CLASS/, or "
                 "val/CLASS/ alone, which can be measured and not trained on"
             )
-    return {"train": root / "train", "test": root / "test"}
+    return {"train": root / "train", "test": root / test}
 
 
 def _note(read: list, found: list, size: int | None, resize: int | None) -> str:
@@ -155,17 +162,17 @@ def _split(files: list[tuple[Path, int]], size: int | None, resize: int | None) 
 
     images = None
     for index, (file, _) in enumerate(tqdm(files, desc="reading images", mininterval=1)):
-        image = _image(file, size, resize)
+        image = _image(file, size, resize).transpose(2, 0, 1)
         if images is None:
-            images = np.empty((len(files), *image.shape), np.uint8)
+            images = arrays.empty((len(files), *image.shape), np.uint8)
         if image.shape != images.shape[1:]:
             raise ValueError(
-                f"{file} and {files[0][0]} differ in size, {image.shape[1]}x{image.shape[0]} and "
-                f"{images.shape[2]}x{images.shape[1]}: give the image_folder a `size` to resize them to"
+                f"{file} and {files[0][0]} differ in size, {image.shape[2]}x{image.shape[1]} and "
+                f"{images.shape[3]}x{images.shape[2]}: give the image_folder a `size` to resize them to"
             )
         images[index] = image
     labels = np.array([label for _, label in files], np.int64)
-    return Split(np.ascontiguousarray(images.transpose(0, 3, 1, 2)), labels)
+    return Split(images, labels)
 
 
 def _image(file: Path, size: int | None, resize: int | None) -> np.ndarray:

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from marginalia import arrays
 from marginalia.dataset import BOX, UNBOUNDED, Dataset, Split
 
 AT_ONCE = 2**24  # pixels in double precision, and no more memory than that whatever the data
@@ -35,7 +36,7 @@ def with_spectrum(dataset: Dataset, title: str, changed: Callable[[np.ndarray], 
     def change(split: Split) -> Split:
         from scipy.fft import dctn, idctn
 
-        images = np.empty(split.images.shape, np.float32)
+        images = arrays.empty(split.images.shape, np.float32)
         step = max(1, AT_ONCE // max(1, images[:1].size))
         for start in range(0, len(images), step):
             pixels = split.images[start : start + step].astype(np.float64)
