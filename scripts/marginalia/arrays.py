@@ -11,7 +11,7 @@ from math import prod
 import numpy as np
 
 LARGE = 2**32  # bytes, up to which an array is held in memory, and on the device that computes with it
-LOCAL_HEADER, LENGTHS = 30, slice(26, 30)  # of a file in a zip archive: its size, and where it says two others
+LOCAL_HEADER, LENGTHS = 30, slice(26, 30)  # of a file in a zip archive: its size, and those of what follows
 
 
 def empty(shape: tuple[int, ...], dtype: type) -> np.ndarray:

@@ -6,28 +6,21 @@ fills in what it leaves open. What is wrong is said in one line that names the k
 
 from collections.abc import Callable, Iterable
 from copy import deepcopy
-from difflib import get_close_matches
 from pathlib import Path
 
 import yaml
-from jsonschema.exceptions import ValidationError, best_match
 
 from marginalia import annotations, plugins, roles
-from marginalia.code import PACKAGE
 from marginalia.measurements.stored import MEASUREMENT_KEYS
+from marginalia.validation import ConfigurationError, check_member, hint, validate
 
 NAMED = ("datasets", "views", "runs", "measurements", "papers")  # sections whose entries have names
 CHOICES = ("method", "architecture", "schedule", "augmentation")  # NAME, or {NAME: settings}
 OF_ONE_KEY = (*CHOICES, "subspaces")  # the key decides what is in it
 MEANINGS = {"view": "a key of views or datasets", "architecture": "a module of marginalia.models"}
 CHOSEN_BY = {"datasets": "source", "measurements": "estimator"}  # what decides which settings an entry takes
-CLASSES = {"cifar10": 10, "embedded": 10, "idx": 10, "photographs": 10, "t1": 2}  # of the data of a source
 DEFAULT_SCALE = "reduced"
 SCALES = {"reduced": "config.yaml", "desktop": "desktop.yaml", "paper": "paper.yaml"}
-
-
-class ConfigurationError(ValueError):
-    """The configuration cannot be used; the message names the key and what is allowed."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -83,7 +76,7 @@ def assemble(given: dict, read: Callable[[str], dict]) -> dict:
     if given.pop("base", True):
         if scale not in SCALES and "runs" not in given:
             raise ConfigurationError(
-                f"scale: {scale!r} is unknown{_hint(scale, SCALES)}; allowed: {', '.join(SCALES)}, or a name "
+                f"scale: {scale!r} is unknown{hint(scale, SCALES)}; allowed: {', '.join(SCALES)}, or a name "
                 "of your own for a configuration with runs of your own"
             )
         below = read("base.yaml")
@@ -164,7 +157,7 @@ def resolve(config: dict, read_schema: Callable[[str], dict], papers: Iterable[s
     for folder in _folders(config.get("plugins", [])):
         _add_plugins(folder)
     shipped = config.pop("shipped", [])
-    _validate(config, schema, "")
+    validate(config, schema, "")
     _follow_likes(config)
     _fill(config, schema)
     config["plugins"] = [str(Path(folder).absolute()) for folder in _folders(config["plugins"])]
@@ -186,7 +179,7 @@ def resolve(config: dict, read_schema: Callable[[str], dict], papers: Iterable[s
             "sources", dataset["source"], without(dataset, ["source"]), f"{where}.source", inside=where
         )
     for name, view in config["views"].items():
-        _check_member(view["dataset"], config["datasets"], f"views.{name}.dataset")
+        check_member(view["dataset"], config["datasets"], f"views.{name}.dataset")
         if name in config["datasets"]:
             raise ConfigurationError(f"views.{name}: a dataset has this name; allowed: any other name")
         view["changes"] = [_plugin("views", change, f"views.{name}.changes") for change in view["changes"]]
@@ -199,11 +192,11 @@ def resolve(config: dict, read_schema: Callable[[str], dict], papers: Iterable[s
 
     references = roles.References(roles.facts(config))
     for paper, section in config["papers"].items():
-        _check_member(paper, papers, f"papers.{paper}")
+        check_member(paper, papers, f"papers.{paper}")
         schema = read_schema(paper)
-        _validate(section, schema, f"papers.{paper}", references)
+        validate(section, schema, f"papers.{paper}", references)
         _fill(section, schema)
-        _validate(section, schema, f"papers.{paper}", references)
+        validate(section, schema, f"papers.{paper}", references)
     config["defaults"] = {"training": own_defaults, "measurements": measurement_defaults}
     return config | {"shipped": shipped, "named": sorted(references.named["run"])}
 
@@ -233,7 +226,7 @@ def _follow_likes(config: dict) -> None:
         if name in done or "like" not in own:
             return done.setdefault(name, own)
         where, start = f"runs.{name}.like", own["like"]
-        _check_member(start, [other for other in runs if other not in (*passed, name)], where)
+        check_member(start, [other for other in runs if other not in (*passed, name)], where)
         theirs = followed(start, (*passed, name))
         if "checkpoint" in own:
             theirs = {key: theirs[key] for key in ("view", "architecture") if key in theirs}
@@ -243,127 +236,6 @@ def _follow_likes(config: dict) -> None:
     for name in runs:
         followed(name, ())
     config["runs"] = {name: done[name] for name in runs}
-
-
-def last_epoch(run: dict) -> int:
-    """The last epoch of a run; a checkpoint that was trained elsewhere stands at epoch 0."""
-    return 0 if "checkpoint" in run else run["epochs"]
-
-
-def kept_epochs(run: dict) -> list[int]:
-    """The epochs of a run whose checkpoints are kept, in order."""
-    last = last_epoch(run)
-    if "checkpoint" in run or run["checkpoints"] == "every":
-        return list(range(last + 1))
-    kept = run["checkpoints"]
-    if isinstance(kept, dict):
-        kept = _ladder(kept["per_decade"], last)
-    return sorted({epoch for epoch in kept if epoch <= last} | {last})
-
-
-def _ladder(per_decade: int, last: int) -> set[int]:
-    """Epochs evenly spaced by their logarithm; where the run ends does not move them."""
-    steps = range(last.bit_length() * per_decade)
-    return {round(10 ** (step / per_decade)) for step in steps}
-
-
-def check_epochs(config: dict, paper: str, key: str, roles: Iterable[str]) -> None:
-    """Refuse a paper's list of epochs (``key``) where one of the runs in ``roles`` keeps no such checkpoint.
-
-    Raises:
-        ConfigurationError: an epoch is beyond the run's last, or its checkpoint is not kept.
-    """
-    section = config["papers"][paper]
-    for role in roles:
-        kept = kept_epochs(config["runs"][section[role]])
-        for epoch in section[key]:
-            if epoch not in kept:
-                raise ConfigurationError(
-                    f"papers.{paper}.{key}: run {section[role]} has no checkpoint of epoch {epoch}; "
-                    f"allowed: {_ranges(kept)}"
-                )
-
-
-def check_reached(settings: dict, where: str, keys: Iterable[str]) -> None:
-    """Refuse lists of epochs (``keys`` of ``settings``) that go beyond ``settings["epochs"]``.
-
-    Raises:
-        ConfigurationError: an epoch is beyond the last.
-    """
-    last = settings["epochs"]
-    for key in keys:
-        for epoch in settings[key]:
-            if epoch > last:
-                raise ConfigurationError(
-                    f"{where}.{key}: epoch {epoch} is beyond the last; allowed: at most {last}"
-                )
-
-
-def check_same_epochs(config: dict, paper: str, part: str, first: str, second: str) -> None:
-    """Refuse two runs, by their roles in a part of a paper's section, that do not keep the same epochs.
-
-    Raises:
-        ConfigurationError: one of them keeps the checkpoint of an epoch that the other does not.
-    """
-    runs = {role: config["papers"][paper][part][role] for role in (first, second)}
-    kept = {role: kept_epochs(config["runs"][run]) for role, run in runs.items()}
-    if kept[first] != kept[second]:
-        raise ConfigurationError(
-            f"papers.{paper}.{part}.{second}: {runs[second]} keeps the epochs {_ranges(kept[second])}; "
-            f"allowed: a run that keeps those of {first}, {runs[first]}: {_ranges(kept[first])}"
-        )
-
-
-def count_classes(config: dict, view: str) -> int | None:
-    """How many classes the images of a view have; None where a folder or code of one's own decides."""
-    settings = config["views"].get(view, {"dataset": view, "changes": []})
-    for change in reversed(settings["changes"]):
-        if change["name"] == "classes":
-            return len(change["settings"]["keep"])
-        if not plugins.entry("views", change["name"]).startswith(f"{PACKAGE.name}."):
-            return None
-    return CLASSES.get(config["datasets"][settings["dataset"]]["source"])
-
-
-def pair_name(pair: Iterable[int]) -> str:
-    """How a pair of labels is written: 7-9."""
-    return "-".join(map(str, pair))
-
-
-def check_pairs(settings: dict, where: str, classes: int | None = None) -> None:
-    """Refuse SVMs that cannot be found, or are to be shown (``shown_pairs``, ``shown_levels``) and not found.
-
-    Args:
-        classes: how many the images have, if that is known.
-
-    Raises:
-        ConfigurationError: such a pair or level, a pair of one class or of a class that is not there, or
-            levels that do not fall.
-    """
-    first, last = (settings["levels"][end] for end in ("first", "last"))
-    if first <= last:
-        raise ConfigurationError(f"{where}.levels.last: {last:g}; allowed: below the first, {first:g}")
-    for pair in settings["pairs"]:
-        if pair[0] == pair[1]:
-            raise ConfigurationError(f"{where}.pairs: {pair} is one class; allowed: two labels")
-        if classes is not None and max(pair) >= classes:
-            raise ConfigurationError(
-                f"{where}.pairs: {pair}; allowed: labels of the view's {classes} classes, 0 to {classes - 1}"
-            )
-    there = [pair_name(pair) for pair in settings["pairs"]]
-    for pair in settings["shown_pairs"]:
-        _check_member(pair_name(pair), there, f"{where}.shown_pairs")
-    levels = levels_between(**settings["levels"])
-    for level in settings["shown_levels"]:
-        if level not in levels:
-            allowed = ", ".join(f"{at:g}" for at in levels)
-            raise ConfigurationError(f"{where}.shown_levels: there is no level {level:g}; allowed: {allowed}")
-
-
-def levels_between(first: float, last: float, count: int) -> list[float]:
-    """Evenly spaced levels, from the greatest to the least."""
-    step = (last - first) / max(1, count - 1)
-    return [round(first + step * number, 6) for number in range(count)]
 
 
 def without(mapping: dict, keys: Iterable[str]) -> dict:
@@ -376,7 +248,7 @@ def _run(name: str, run: dict, config: dict) -> dict:
     for key in ("view", "architecture"):
         if key not in run:
             raise ConfigurationError(f"{where}.{key}: missing; allowed: {MEANINGS[key]}")
-    _check_member(run["view"], [*config["views"], *config["datasets"]], f"{where}.view")
+    check_member(run["view"], [*config["views"], *config["datasets"]], f"{where}.view")
     own = {
         "view": run["view"],
         "architecture": _plugin("models", run["architecture"], f"{where}.architecture"),
@@ -403,7 +275,7 @@ def _measured_by(run: dict, where: str, config: dict) -> dict:
     """A run with the measurements that are made of it if no paper says which."""
     there = list(config["measurements"])
     for name in run.get("measurements", []):
-        _check_member(name, there, f"{where}.measurements")
+        check_member(name, there, f"{where}.measurements")
     return {"measurements": [name for name in ["deepfool"] if name in there] or there[:1]} | run
 
 
@@ -439,7 +311,7 @@ def _check_initial(name: str, runs: dict) -> None:
                 f"{where}: run {start} does not fit; allowed: another run with the same architecture and "
                 "seeds, that does not start from this one"
             )
-        _check_member(start, allowed, where)
+        check_member(start, allowed, where)
         passed.append(start)
         run = runs[start]
 
@@ -465,85 +337,18 @@ def _check_settings(kind: str, name: str, settings: dict, where: str, inside: st
                 f"{where}: {error}; allowed: FILE.py:function, package.module:function"
             ) from None
     else:
-        _check_member(name, plugins.names(kind), where)
+        check_member(name, plugins.names(kind), where)
         signature = plugins.signature(kind, name)
     if signature.settings is None:
         return
     for key in settings:
-        _check_member(key, signature.settings, f"{inside}.{key}")
+        check_member(key, signature.settings, f"{inside}.{key}")
     for key in signature.required:
         if key not in settings:
             raise ConfigurationError(f"{inside}: {key} is missing; allowed: {', '.join(signature.settings)}")
     defaults = {key: None for key, value in signature.defaults.items() if value is None}
     given = {key: value for key, value in settings.items() if value is not None or key not in defaults}
-    _validate(given, {"properties": annotations.schemas(kind, name)}, inside)
-
-
-def _check_member(name: str, allowed: Iterable[str], where: str) -> None:
-    allowed = list(allowed)
-    if name not in allowed:
-        raise ConfigurationError(
-            f"{where}: {name!r} is unknown{_hint(name, allowed)}; {_allowed_names(allowed)}"
-        )
-
-
-def _validate(instance: dict, schema: dict, where: str, references: roles.References | None = None) -> None:
-    references = references or roles.References()
-    error = best_match(roles.Validator(schema, format_checker=references).iter_errors(instance))
-    if error is not None:
-        key = ".".join([*([where] if where else []), *map(str, error.absolute_path)])
-        raise ConfigurationError(_explain(error, key, schema, references))
-
-
-def _explain(error: ValidationError, key: str, root: dict, references: roles.References) -> str:
-    at = f"{key}." if key else ""
-    if error.validator in ("additionalProperties", "unevaluatedProperties"):
-        known = _properties(error.schema, root)
-        unknown = next(name for name in error.instance if name not in known)
-        return f"{at}{unknown}: unknown key{_hint(unknown, known)}; {_allowed_names(known)}"
-    if error.validator == "required":
-        missing = next(name for name in error.validator_value if name not in error.instance)
-        return f"{at}{missing}: missing; {_allowed(_properties(error.schema, root)[missing])}"
-    if error.validator == "format":
-        names = references.entries[error.validator_value]
-        return f"{key}: {error.instance!r} is unknown{_hint(error.instance, names)}; {_allowed_names(names)}"
-    if error.validator in ("needs", "trained"):
-        return f"{key}: {error.message}"
-    return f"{key}: {error.instance!r} will not do; {_allowed(error.schema)}"
-
-
-def _allowed(schema: dict) -> str:
-    """What a schema allows, in words."""
-    if "enum" in schema:
-        return _allowed_names(map(str, schema["enum"]))
-    types = schema.get("type", [])
-    bounds = {
-        "minimum": "at least",
-        "maximum": "at most",
-        "exclusiveMinimum": "above",
-        "exclusiveMaximum": "below",
-    }
-    kind = [" or ".join([types] if isinstance(types, str) else types)]
-    kind += [f"{words} {schema[bound]}" for bound, words in bounds.items() if bound in schema]
-    meaning = schema.get("description", "see config/README.md").rstrip(".")
-    return f"allowed: {', '.join(filter(None, [' '.join(filter(None, kind)), meaning]))}"
-
-
-def _allowed_names(names: Iterable[str]) -> str:
-    return f"allowed: {', '.join(names) or 'nothing here'}"
-
-
-def _hint(name: object, names: Iterable[str]) -> str:
-    close = get_close_matches(str(name), list(names), 1)
-    return f" (did you mean {close[0]}?)" if close else ""
-
-
-def _properties(schema: dict, root: dict) -> dict:
-    """The properties that a schema names, with those of the schemas that it refers to."""
-    found = dict(schema.get("properties", {}))
-    if "$ref" in schema:
-        found |= root["$defs"][schema["$ref"].removeprefix("#/$defs/")]["properties"]
-    return found
+    validate(given, {"properties": annotations.schemas(kind, name)}, inside)
 
 
 def _fill(instance: dict, schema: dict) -> None:
@@ -553,10 +358,3 @@ def _fill(instance: dict, schema: dict) -> None:
             instance[key] = deepcopy(part["default"])
         if "properties" in part and isinstance(instance.get(key), dict):
             _fill(instance[key], part)
-
-
-def _ranges(numbers: list[int]) -> str:
-    """``[0, 1, 2, 5]`` as ``0 to 2, 5``."""
-    starts = [n for n in numbers if n - 1 not in numbers]
-    ends = [n for n in numbers if n + 1 not in numbers]
-    return ", ".join(f"{a} to {b}" if a < b else f"{a}" for a, b in zip(starts, ends, strict=True))

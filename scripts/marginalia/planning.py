@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from marginalia import code, external, plugins, sources
-from marginalia.configuration import ConfigurationError, kept_epochs, last_epoch, without
+from marginalia.configuration import without
+from marginalia.epochs import kept_epochs, last_epoch
 from marginalia.identity import chosen, digest, same_text, settled, text
 from marginalia.measurements.stored import MEASUREMENT_KEYS, saved_provenance
 from marginalia.products import (
@@ -34,6 +35,7 @@ from marginalia.products import (
     saved_identity,
 )
 from marginalia.stored import saved_identity as saved_identity_of_data
+from marginalia.validation import ConfigurationError
 
 SCHEDULE_ENDS = ("linear", "triangular", "step_at_end")  # schedules that depend on where the run ends
 TO_BE_TRAINED = "to be trained anew"  # in place of the digest of weights

@@ -9,26 +9,14 @@ import pytest
 import yaml
 
 from marginalia import attacks, sources
-from marginalia.configuration import (
-    CLASSES,
-    ConfigurationError,
-    assemble,
-    check_epochs,
-    check_pairs,
-    check_reached,
-    check_same_epochs,
-    count_classes,
-    kept_epochs,
-    levels_between,
-    merge,
-    read_yaml,
-    resolve,
-    with_types,
-)
+from marginalia.configuration import assemble, merge, read_yaml, resolve, with_types
+from marginalia.epochs import check_epochs, check_reached, check_same_epochs, kept_epochs
 from marginalia.estimators import subspace_margins
 from marginalia.methods import amr
 from marginalia.models import deep_dense
 from marginalia.sources import idx
+from marginalia.studies import CLASSES, check_pairs, count_classes, levels_between
+from marginalia.validation import ConfigurationError
 
 ROOT = Path(__file__).parents[2]
 PAPERS = ("mickisch2020", "ortiz2020", "tanay2018", "wu2019")

@@ -6,11 +6,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from marginalia.configuration import ConfigurationError, assemble, read_yaml, resolve
+from marginalia.configuration import assemble, read_yaml, resolve
 from marginalia.identity import text
 from marginalia.measurements.parquet import write_table
 from marginalia.planning import Plan, Span
 from marginalia.products import Product, Taken
+from marginalia.validation import ConfigurationError
 
 ROOT = Path(__file__).parents[2]
 

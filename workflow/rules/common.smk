@@ -12,26 +12,13 @@ SCRIPTS = Path(workflow.current_basedir.get_path_or_uri(secret_free=True), "../.
 if SCRIPTS.is_dir():
     sys.path.insert(0, str(SCRIPTS))
 try:
-    from marginalia.configuration import (
-        ConfigurationError,
-        assemble,
-        check_epochs,
-        check_pairs,
-        check_reached,
-        check_same_epochs,
-        count_classes,
-        kept_epochs,
-        last_epoch,
-        levels_between,
-        pair_name,
-        read_yaml,
-        resolve,
-        with_types,
-        without,
-    )
+    from marginalia.configuration import assemble, read_yaml, resolve, with_types, without
+    from marginalia.epochs import check_epochs, check_reached, check_same_epochs, kept_epochs, last_epoch
     from marginalia.identity import text
     from marginalia.planning import DOWNLOADS, Plan, Source, Span, Study, jobs_import_from
     from marginalia.products import KINDS, Product, Taken
+    from marginalia.studies import check_pairs, count_classes, levels_between, pair_name
+    from marginalia.validation import ConfigurationError
 except ModuleNotFoundError as error:
     raise WorkflowError(
         f"Marginalia's library cannot be imported ({error}): clone the repository and name its workflow/Snakefile "

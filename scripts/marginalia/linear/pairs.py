@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from marginalia.configuration import pair_name
 from marginalia.dataset import Dataset, Split
 from marginalia.linear import tilting
 from marginalia.linear.points import flat_pixels
 from marginalia.linear.svm_path import SoftMargin, soft_margin_path
+from marginalia.studies import pair_name
 
 COST = 25 / 3  # C = COST / lambda, with lambda as the paper has it
 

@@ -30,9 +30,9 @@ def read(
 ) -> Dataset:
     """Read images in colour, files in alphabetical order.
 
-    Of a folder that has val/ and no test/, as ImageNet's, val/ is the test split. A train/ beside it is read if
-    that is asked for: it may be far larger than what is measured. Without it the train split is empty, and
-    the data can be measured and not trained on.
+    Of a folder that has val/ and no test/, as ImageNet's, val/ is the test split. A train/ beside it is read
+    if that is asked for: it may be far larger than what is measured. Without it the train split is empty,
+    and the data can be measured and not trained on.
 
     Args:
         size: without it, all images must have one size. With it, the largest square in the middle of each
