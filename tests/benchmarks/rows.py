@@ -66,12 +66,15 @@ def deepfool_subspaces(setting: Setting) -> Row:
 
 def deepfool_residual(setting: Setting) -> Row:
     # What both do is bounded by the convolutions, of which an image alone has enough for half the peak.
-    colour = replace(setting.colour(), loop_images=setting.loop_images)
-    return _subspaces(colour, "resnet20", images=20, step=2, least=(3, 20))
+    return _subspaces(_colour(setting), "resnet20", images=20, step=2, least=(3, 20))
 
 
 def deepfool_dense(setting: Setting) -> Row:
-    return _subspaces(setting.colour(), "densenet121", images=4, step=2, least=(1, 20))
+    return _subspaces(_colour(setting), "densenet121", images=2, step=2, least=(2, 20))
+
+
+def _colour(setting: Setting) -> Setting:
+    return replace(setting.colour(), loop_images=setting.loop_images)
 
 
 def _subspaces(setting: Setting, name: str, images: int, step: int, least: tuple[float, float]) -> Row:

@@ -8,7 +8,7 @@ The table's numbers have the columns run, protocol (what it says of training), a
 split), factor, subspace_name, quantity, percent, published, value, seeds, images and not_found; a row is a
 percentile of a protocol. ``factor``, exp of the root mean square of log(value / published) over the
 percentiles by DeepFool, is by how much a number of the protocol is typically off; NaN for a network that has
-not learned.
+not learned, or for which a percentile falls among the margins that were not found.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,8 @@ NOTES = (
     "Percentiles of the l2 distance by DeepFool, which stops at its first step beyond the boundary. Factor: "
     "exp of the root mean square of log(ours / published) over the twelve numbers. Exact: the median of the "
     "nearest crossing along u₁, published as 2.50.",
-    f"Protocols whose test accuracy is below {LEARNED:.0f} % have not learned, and have no factor.",
+    f"Protocols whose test accuracy is below {LEARNED:.0f} % have not learned, and have no factor. Where a "
+    "percentile falls among the points for which no boundary was found, the cell is empty, and so is the factor.",
 )
 
 
