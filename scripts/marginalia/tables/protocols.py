@@ -37,7 +37,7 @@ NOTES = (
     "exp of the root mean square of log(ours / published) over the twelve numbers. Exact: the median of the "
     "nearest crossing along u₁, published as 2.50.",
     f"Protocols whose test accuracy is below {LEARNED:.0f} % have not learned, and have no factor. Where a "
-    "percentile falls among the points for which no boundary was found, the cell is empty, and so is the factor.",
+    "percentile falls among the points for which no boundary was found, its cell and the factor are empty.",
 )
 
 
