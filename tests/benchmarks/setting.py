@@ -25,7 +25,7 @@ class Setting:
     images: Tensor
     labels: Tensor
     dataset: Dataset
-    networks: Callable[[str], nn.Module]
+    networks: Callable[..., nn.Module]  # by the name and the settings of an architecture
     device: torch.device
     colour: Callable[[], "Setting"] | None = None  # the same for colour images
     loop_images: int = 2  # how many a plain loop does
@@ -77,22 +77,24 @@ def _setting(dataset: Dataset, options: argparse.Namespace, device: torch.device
     checkpoints = dict(pair.split("=", 1) for pair in options.checkpoint)
 
     @cache
-    def networks(name: str) -> nn.Module:
+    def networks(name: str, **settings: int) -> nn.Module:
         if name in checkpoints:
-            model = build(name, dataset.shape, len(dataset.classes))
+            model = build(name, dataset.shape, len(dataset.classes), **settings)
             model = load_weights(model, checkpoints[name]).to(device)
         else:
-            model = train_network(name, dataset, device, options.epochs)
+            model = train_network(name, dataset, device, options.epochs, **settings)
         return model.requires_grad_(False)  # what a peer would compute and nobody reads
 
     images, labels = Pixels(dataset.test, device).batch(slice(IMAGES))
     return Setting(images, labels, dataset, networks, device)
 
 
-def train_network(name: str, dataset: Dataset, device: torch.device, epochs: int) -> nn.Module:
+def train_network(
+    name: str, dataset: Dataset, device: torch.device, epochs: int, **settings: int
+) -> nn.Module:
     """A network of that architecture, trained for a few epochs on the dataset."""
     torch.manual_seed(0)
-    model = build(name, dataset.shape, len(dataset.classes)).to(device)
+    model = build(name, dataset.shape, len(dataset.classes), **settings).to(device)
     pixels = Pixels(dataset.train, device)
     fit(model, lambda: (images for images, _ in pixels.in_order()))
     for _ in range(epochs):
