@@ -15,10 +15,22 @@ LOCAL_HEADER, LENGTHS = 30, slice(26, 30)  # of a file in a zip archive: its siz
 
 
 def empty(shape: tuple[int, ...], dtype: type) -> np.ndarray:
-    """An array to be filled; a large one lies in a file without a name, where TMPDIR says."""
-    if prod(shape) * np.dtype(dtype).itemsize <= LARGE:
+    """An array to be filled; a large one lies in a file without a name, where TMPDIR says.
+
+    Raises:
+        OSError: there is no room for it; the message names the folder.
+    """
+    size = prod(shape) * np.dtype(dtype).itemsize
+    if size <= LARGE:
         return np.empty(shape, dtype)
     with tempfile.TemporaryFile() as file:
+        if hasattr(os, "posix_fallocate"):  # a disk that is full later would end the process without a word
+            try:
+                os.posix_fallocate(file.fileno(), 0, size)
+            except OSError as error:
+                full = f"{tempfile.gettempdir()} has no room for {size / 1e9:.0f} GB"
+                message = f"{error.strerror}: {full}; TMPDIR names another folder"
+                raise OSError(error.errno, message) from error
         return np.memmap(file, dtype, "w+", shape=shape)
 
 

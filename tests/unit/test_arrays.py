@@ -1,5 +1,7 @@
 """Images larger than memory are read from the disk, and change no result."""
 
+import errno
+import os
 import zipfile
 from dataclasses import replace
 
@@ -44,6 +46,18 @@ def test_a_large_array_lies_in_a_file_that_goes_with_it(everything_is_large, dty
     array[:] = [[1, 2], [3, 4], [5, 6]]
     assert mapped(array) and array.dtype == dtype and array.sum() == 21
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system does not allocate files")
+def test_no_room_for_a_large_array_is_said_at_once(monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(
+        OSError, match="No space left on device: .* has no room for 5 GB; TMPDIR names another"
+    ):
+        arrays.empty((5 * 10**9,), np.uint8)
 
 
 def test_a_small_array_lies_in_memory():
